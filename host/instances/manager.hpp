@@ -1,0 +1,100 @@
+/// The instances manager: what may happen to a workspace, in which order, and what is left when it fails
+/// or is killed half-way. One function per lifecycle verb; commands parse, call one of these, and print.
+///
+///   phase      set before        cleared after             found with nobody holding the claim
+///   creating   runtime create    its result is stored      next init's sweep does nothing; start/stop/remove: the runtime is
+///                                                          asked by key; start refuses with the way out, remove finishes
+///   starting   runtime start     its result is stored      the runtime's answer is the truth; any verb goes on from there
+///   stopping   runtime stop      "                         "
+///   removing   runtime remove    the record is gone        only remove works, and finishes
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/agents.hpp"
+#include "instances/record.hpp"
+#include "instances/store.hpp"
+#include "runtimes/registry.hpp"
+#include "runtimes/runtime.hpp"
+
+namespace kortex::host {
+
+/// A workspace with its live state.
+struct Workspace {
+  Entry entry;
+  State state = State::unknown;  ///< asked of the runtime just now
+  Instance instance;             ///< what it said; empty when it could not be asked
+  std::string problem;           ///< why the state is unknown or what is wrong; empty: nothing
+  std::string hint;
+};
+
+struct InitRequest {
+  std::string sources = ".";
+  std::string runtime;
+  std::optional<std::string> agent;      ///< else the configuration's, else "shell"
+  std::optional<std::string> name;
+  std::optional<std::string> project;    ///< else from the git remote (credentials removed), else the directory's name
+  std::optional<std::string> model;
+  std::optional<std::string> configuration_directory;  ///< else <sources>/.kortex
+  KeyValues runtime_options;
+  KeyValues require;                     ///< isolation=LEVEL, network=deny, read-only-mounts, ports, cpus, memory, …
+  bool start = false;
+  bool dry_run = false;                  ///< everything up to registering
+};
+
+struct InitResult {
+  Record record;  ///< of a dry run: id and name are what they would have been, state is stopped
+  std::vector<std::string> warnings;
+};
+
+/// The command's surroundings, injected.
+struct ManagerContext {
+  std::string cwd, home;
+  std::function<std::optional<std::string>(const std::string&)> getenv;
+  std::function<RuntimeContext(const std::string& runtime_name)> runtime_context;  ///< progress and log included
+  std::function<void(const std::string&)> notice;   ///< one line for the user on stderr ("waiting for …")
+  std::function<void(const std::string&)> warning;  ///< "warning:" on stderr
+  std::chrono::milliseconds timeout{0};             ///< --timeout; zero: the defaults per operation
+};
+
+class Manager {
+ public:
+  Manager(Store store, Registry registry, AgentCatalog agents, ManagerContext context);
+
+  InitResult init(const InitRequest&);
+  Record start(const std::string& workspace);  ///< of a running one: done
+  Record stop(const std::string& workspace, const StopRequest&);
+  /// Refuses a running one without `force`. With `force` a missing or failing runtime is no obstacle: returns what may be
+  /// left behind, in words (empty: nothing).
+  struct Removed {
+    std::string id, name;
+    std::string left_behind;
+  };
+  Removed remove(const std::string& workspace, bool force);
+  Record rename(const std::string& workspace, const std::string& new_name);
+  /// All, or one, with live state.
+  std::vector<Workspace> list();
+  Workspace show(const std::string& workspace);
+  /// `start_first`: a stopped one is started, with a notice. argv empty: the agent's session.
+  ExecEnd terminal(const std::string& workspace, ExecRequest, bool start_first);
+  ExecEnd exec(const std::string& workspace, ExecRequest, bool start_first);
+  void logs(const std::string& workspace, std::int64_t tail, bool follow,
+            const std::function<void(int stream, std::string_view)>& output);
+  ExecEnd wait(const std::string& workspace);
+
+  [[nodiscard]] const Store& store() const { return m_store; }
+  [[nodiscard]] const Registry& registry() const { return m_registry; }
+  [[nodiscard]] const AgentCatalog& agents() const { return m_agents; }
+
+ private:
+  Store m_store;
+  Registry m_registry;
+  AgentCatalog m_agents;
+  ManagerContext m_context;
+};
+
+}  // namespace kortex::host

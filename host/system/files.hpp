@@ -1,0 +1,25 @@
+/// Reading whole small files, and replacing them so that a crash leaves the old or the new one.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace kortex::host {
+
+/// The file's bytes. Throws std::system_error; EFBIG when it is larger than `limit`; EISDIR or EINVAL
+/// when it is not a regular file (a FIFO does not block).
+[[nodiscard]] std::string read_file(const std::filesystem::path& file, std::size_t limit);
+
+/// Writes a temporary file (mode 0600) beside `file`, fsyncs it, renames it over `file`, fsyncs the
+/// directory. Throws std::system_error; the old file is then untouched and nothing is left behind.
+void replace_file(const std::filesystem::path& file, std::string_view bytes);
+
+/// Makes the entries of a directory durable. Throws std::system_error.
+void sync_directory(const std::filesystem::path& directory);
+
+/// mkdir -p with mode 0700 for what it makes. Throws std::system_error.
+void make_private_directories(const std::filesystem::path& directory);
+
+}  // namespace kortex::host

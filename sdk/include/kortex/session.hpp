@@ -1,0 +1,91 @@
+/// The session holder's client: one terminal contract for every runtime. Header-only, C++17, no dependency
+/// but the C library.
+///
+/// The holder (`kortex-session`, a static program) is the instance's main process. It owns the agent's
+/// pseudo-terminal, keeps its recent output, runs further programs, and serves one connection per
+/// session on a stream. A plugin connects to it over whatever its backend offers (a socket in the
+/// instance's directory, an engine's exec as a pipe, a virtio port), and gets attach, detach, replay, resize,
+/// exit statuses and clean pipes without writing any of it:
+///
+///     kortex::session::Client client = kortex::session::Client::connect(dir + "/session.sock");
+///     kortex::session::End end = client.attach(streams_of(call, args));
+///
+/// Threads: a Client belongs to one thread. Errors: session::Error, with a KORTEX_E_* code.
+#ifndef KORTEX_SESSION_HPP
+#define KORTEX_SESSION_HPP
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <kortex/fd.hpp>
+#include <kortex/runtime.h>
+
+namespace kortex::session {
+
+class Error : public std::runtime_error {
+ public:
+  Error(kortex_status code, const std::string& message) : std::runtime_error(message), code(code) {}
+  kortex_status code;
+};
+
+/// A program to run in the instance.
+struct Program {
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  ///< "K=V"; agent: its whole environment; run(): added to the agent's
+  std::string cwd;               ///< empty: the agent's
+  bool tty = false;
+  std::uint16_t rows = 0, cols = 0;
+};
+
+/// The user's side of a session; descriptors are borrowed. -1: none.
+struct Streams {
+  int in = -1, out = -1, err = -1;
+  int resize_fd = -1, signal_fd = -1, cancel_fd = -1;  ///< of kortex_call
+  bool tty = false;
+  std::uint16_t rows = 0, cols = 0;  ///< at the start; afterwards asked of `out`, then `in`
+  std::string detach_keys;           ///< attach(): empty: cannot be left
+};
+/// What an exec() or terminal() was called with.
+[[nodiscard]] Streams streams_of(const kortex_call*, const kortex_exec_args*);
+
+struct End {
+  kortex_end how = KORTEX_END_EXITED;
+  int code = 0;
+};
+
+struct Status {
+  enum class Agent { not_started, running, ended };
+  Agent agent = Agent::not_started;
+  std::int64_t agent_pid = 0;  ///< as the holder sees it (its pid namespace)
+  std::int64_t started_ms = 0;
+  int exit_code = -1;          ///< when ended
+  unsigned viewers = 0;
+};
+
+class Client {
+ public:
+  /// `path` may be longer than a socket address can hold. Throws NOT_FOUND: nobody serves there; TIMEOUT.
+  [[nodiscard]] static Client connect(const std::string& path, int timeout_ms = 5000);
+  /// Over any byte stream, the same descriptor twice (moved dup) or a pair.
+  Client(Fd in, Fd out, int timeout_ms = 5000);
+
+  [[nodiscard]] Status status();
+  /// Starts the agent, once in the holder's life. Throws STATE: it has been started; FAILED: its program cannot be run, and why.
+  void start_agent(const Program&);
+  /// The agent's session: replays its recent screen, then is live. `read_only`: sends no input and no size.
+  [[nodiscard]] End attach(const Streams&, bool read_only = false);
+  /// Another program, with a terminal of its own or with three pipes. When this side vanishes it is ended (SIGHUP, then SIGKILL).
+  [[nodiscard]] End run(const Program&, const Streams&);
+  /// SIGTERM to the agent, after `grace_ms` SIGKILL to everything. Returns when the holder has gone.
+  void stop(int grace_ms, int cancel_fd = -1);
+  /// Returns when the agent has ended.
+  [[nodiscard]] End wait(int cancel_fd = -1);
+
+ private:
+  Fd m_in, m_out;
+};
+
+}  // namespace kortex::session
+#endif
