@@ -1,0 +1,114 @@
+#include "system/files.hpp"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include <kortex/fd.hpp>
+
+namespace kortex::host {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(int error, const char* what, const fs::path& file) {
+  throw std::system_error(error, std::generic_category(), std::string(what) + " '" + file.string() + "'");
+}
+
+fs::path directory_of(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
+}
+
+/// A file that is removed again unless it has reached its place.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const fs::path& target) {
+    m_path = (directory_of(target) / ("." + target.filename().string() + ".XXXXXX")).string();
+    m_fd.reset(::mkostemp(m_path.data(), O_CLOEXEC));
+    if (!m_fd) fail(errno, "cannot create a file beside", target);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    if (!m_path.empty()) ::unlink(m_path.c_str());
+  }
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(m_fd.get(), bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail(errno, "cannot write", m_path);
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+    if (::fsync(m_fd.get()) != 0) fail(errno, "cannot write", m_path);
+  }
+  void move_to(const fs::path& target) {
+    if (::rename(m_path.c_str(), target.c_str()) != 0) fail(errno, "cannot replace", target);
+    m_path.clear();
+  }
+
+ private:
+  std::string m_path;
+  Fd m_fd;
+};
+
+}  // namespace
+
+std::string read_file(const fs::path& file, std::size_t limit) {
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd) fail(errno, "cannot open", file);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) fail(errno, "cannot read", file);
+  if (S_ISDIR(status.st_mode)) fail(EISDIR, "cannot read", file);
+  if (!S_ISREG(status.st_mode)) fail(EINVAL, "cannot read", file);
+  if (static_cast<std::size_t>(status.st_size) > limit) fail(EFBIG, "cannot read", file);
+  // One byte more than expected, so that a file that grows meanwhile (or one of /proc, of size 0) is seen.
+  std::string bytes(static_cast<std::size_t>(status.st_size) + 1, '\0');
+  std::size_t size = 0;
+  for (;;) {
+    const ssize_t n = ::read(fd.get(), bytes.data() + size, bytes.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(errno, "cannot read", file);
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+    if (size > limit) fail(EFBIG, "cannot read", file);
+    if (size == bytes.size()) bytes.resize(size * 2);
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+void replace_file(const fs::path& file, std::string_view bytes) {
+  TemporaryFile temporary(file);
+  temporary.write(bytes);
+  temporary.move_to(file);
+  sync_directory(directory_of(file));
+}
+
+void sync_directory(const fs::path& directory) {
+  const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) fail(errno, "cannot open", directory);
+  // Some network and FUSE file systems cannot sync a directory; they say so, and nothing can be done.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != ENOSYS) fail(errno, "cannot write", directory);
+}
+
+void make_private_directories(const fs::path& directory) {
+  if (directory.empty()) return;
+  if (::mkdir(directory.c_str(), 0700) == 0) return;
+  if (errno == ENOENT) {
+    const fs::path parent = directory.parent_path();
+    if (parent.empty() || parent == directory) fail(ENOENT, "cannot create", directory);
+    make_private_directories(parent);
+    if (::mkdir(directory.c_str(), 0700) == 0) return;
+  }
+  const int error = errno;
+  // mkdir says EACCES or EROFS before EEXIST on some file systems: what counts is whether it is there.
+  struct stat status {};
+  if (::stat(directory.c_str(), &status) != 0) fail(error == EEXIST ? errno : error, "cannot create", directory);
+  if (!S_ISDIR(status.st_mode)) fail(ENOTDIR, "cannot create", directory);
+}
+
+}  // namespace kortex::host
