@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""SIGKILL of the CLI at random moments of a workspace's life. Afterwards every workspace can be started or removed, and once all are
+removed nothing is left: no process, no name, no directory.
+
+KORTEX_KILLS: how many kills (150). KORTEX_SEED: repeats a run; it is printed.
+"""
+import os
+import random
+import select
+import signal
+import subprocess
+import time
+
+import sandbox as box
+
+KILLS = int(os.environ.get("KORTEX_KILLS", "150")) // (5 if box.SANITIZED else 1)
+SEED = int(os.environ.get("KORTEX_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
+
+
+class Kill(box.TestCase):
+    def kill_within(self, *arguments):
+        """Starts kortex-cli and kills it at a moment chosen within the time such a command has been seen to take."""
+        verb = (arguments[0], "fake" in arguments or str(arguments[-1]).startswith("fake"))
+        usual = self.durations.get(verb, 0.02)
+        moment = self.random.random() * usual * 1.1
+        process = self.sandbox.popen(box.BINARY, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        handle = os.pidfd_open(process.pid)
+        begun = time.monotonic()
+        ended, _, _ = select.select([handle], [], [], moment)
+        if ended:  # it was faster: remember, so that the next one is killed earlier
+            self.durations[verb] = min(usual, time.monotonic() - begun) * 0.5 + usual * 0.5
+        else:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            self.durations[verb] = usual * 1.03
+            self.killed += 1
+        os.close(handle)
+        process.stderr.close()
+        process.wait()
+
+    def workspaces(self):
+        done = self.ok("list", "-o", "json")
+        return {item["name"]: item for item in done.json()["items"]}
+
+    def finish(self, name):
+        """A workspace that was being worked on can be started; where it cannot, it says why and can be removed."""
+        started = self.run_cli("start", name)
+        if started.status == 0:
+            return
+        self.assertRegex(started.stderr, "(?m)^kortex-cli: error: ", str(started))
+        self.refused_starts.append(started.stderr.strip())
+        removed = self.run_cli("remove", "--force", name)
+        self.assertIn(removed.status, (0, 3), f"neither startable nor removable:\n{started}\n{removed}")
+
+    def test_whatever_is_killed_can_be_finished_or_removed_and_nothing_is_left(self):
+        print(f"KORTEX_SEED={SEED}", flush=True)
+        self.random = random.Random(SEED)
+        self.durations, self.killed, self.refused_starts = {}, 0, []
+        self.sandbox.agent("idle", "/bin/cat")
+        options = {"fake": [], "process": box.process_options()}
+        count = 0
+        while self.killed < KILLS:
+            count += 1
+            known = self.workspaces()
+            runtime = "fake" if self.random.random() < 0.5 else "process"
+            mine = sorted(name for name in known if name.startswith(runtime))
+            verb = self.random.choice(["init", "start", "start", "stop", "remove", "exec"]) if mine else "init"
+            if verb == "init" and len(mine) < 4:
+                name = f"{runtime}-{count}"
+                start = ["--start"] if self.random.random() < 0.5 else []
+                self.kill_within("init", self.sandbox.project, "--runtime", runtime, "--agent", "idle", *options[runtime], *start, "--name", name)
+            elif mine:
+                name = self.random.choice(mine)
+                if verb == "exec":
+                    self.kill_within("exec", name, "--", "true")
+                elif verb == "remove":
+                    self.kill_within("remove", "--force", name)
+                else:
+                    self.kill_within(verb if verb != "init" else "stop", name)
+            if name in self.workspaces() and self.random.random() < 0.5:
+                self.finish(name)
+        print(f"{count} commands, {self.killed} killed, {len(self.refused_starts)} later starts refused:", *sorted(set(self.refused_starts)), sep="\n  ")
+        for name in self.workspaces():
+            self.finish(name)
+        for name in self.workspaces():
+            self.ok("remove", "--force", name)
+        self.assertEqual(self.workspaces(), {})
+        # What a killed command left half-made is swept by the next one that writes.
+        self.ok("init", self.sandbox.project, "--runtime", "fake", "--name", "last")
+        self.ok("remove", "last")
+        self.assert_nothing_left()
+        backend = [p for p in (self.sandbox.store / "runtimes" / "fake").rglob("*") if p.is_symlink()]
+        self.assertEqual(backend, [], "the fake backend still has instances")
+        self.assertEqual(sorted(p.name for p in self.sandbox.project.iterdir()), ["README.md", "src"])
+
+
+if __name__ == "__main__":
+    box.main()
