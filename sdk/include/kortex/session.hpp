@@ -15,19 +15,19 @@
 #define KORTEX_SESSION_HPP
 
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include <kortex/error.hpp>
 #include <kortex/fd.hpp>
 #include <kortex/runtime.h>
 
 namespace kortex::session {
 
-class Error : public std::runtime_error {
+/// A kortex::Error, so that it reaches the user when a plugin lets it through.
+class Error : public kortex::Error {
  public:
-  Error(kortex_status code, const std::string& message) : std::runtime_error(message), code(code) {}
-  kortex_status code;
+  using kortex::Error::Error;
 };
 
 /// A program to run in the instance.

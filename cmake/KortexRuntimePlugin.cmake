@@ -1,0 +1,75 @@
+# Builds runtime plugins. Part of the package kortex-runtime; used in this tree and outside it alike.
+#
+#   find_package(kortex-runtime 1.0 REQUIRED)
+#   kortex_add_runtime_plugin(echo SOURCES src/echo.cpp [LINK libraries...])
+#
+# makes the target kortex-runtime-echo and the file libkortex-runtime-echo.so, in
+# KORTEX_RUNTIME_OUTPUT_DIRECTORY when that is set, and installs it to <libdir>/kortex/runtimes as the
+# component kortex-runtime-echo. KORTEX_RUNTIME_VERSION is defined in its sources as the project's version.
+include_guard(GLOBAL)
+include(GNUInstallDirs)
+
+function(kortex_add_runtime_plugin name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
+  if(NOT name MATCHES "^[a-z][a-z0-9-]*$")
+    message(FATAL_ERROR "kortex_add_runtime_plugin: '${name}' is no runtime name: lower-case letters, digits and '-'")
+  endif()
+  if(NOT arg_SOURCES OR arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "kortex_add_runtime_plugin(${name}): expected SOURCES file... [LINK library...]")
+  endif()
+  if(NOT PROJECT_VERSION)
+    message(FATAL_ERROR "kortex_add_runtime_plugin(${name}): project(${PROJECT_NAME}) needs a VERSION: it is the plugin's")
+  endif()
+
+  set(target kortex-runtime-${name})
+  add_library(${target} MODULE ${arg_SOURCES})
+  target_link_libraries(${target} PRIVATE kortex::runtime ${arg_LINK})
+  target_compile_definitions(${target} PRIVATE "KORTEX_RUNTIME_VERSION=\"${PROJECT_VERSION}\"")
+  set_target_properties(${target} PROPERTIES
+    PREFIX lib SUFFIX .so
+    POSITION_INDEPENDENT_CODE ON
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  if("CXX" IN_LIST languages)
+    target_compile_features(${target} PRIVATE cxx_std_17)
+  endif()
+  if("C" IN_LIST languages)
+    target_compile_features(${target} PRIVATE c_std_11)
+  endif()
+  if(KORTEX_RUNTIME_OUTPUT_DIRECTORY)
+    set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${KORTEX_RUNTIME_OUTPUT_DIRECTORY})
+  endif()
+  if(TARGET kortex_options) # in this tree: the project's warnings and sanitizers
+    target_link_libraries(${target} PRIVATE kortex_options)
+  endif()
+
+  # One exported symbol, whatever is linked in.
+  set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/runtime.map)
+  if(NOT EXISTS ${map})
+    set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../sdk/runtime.map)
+  endif()
+  target_link_options(${target} PRIVATE "LINKER:--version-script=${map}" LINKER:-z,relro,-z,now,-z,noexecstack)
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${map})
+
+  # A sanitizer's functions come from the program, and its C++ library must be the one the program has.
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" config)
+  set(flags "${CMAKE_C_FLAGS} ${CMAKE_CXX_FLAGS} ${CMAKE_C_FLAGS_${config}} ${CMAKE_CXX_FLAGS_${config}} ${CMAKE_MODULE_LINKER_FLAGS}")
+  if(NOT KORTEX_SANITIZE AND NOT flags MATCHES "-fsanitize")
+    # Missing symbols fail here and not at a user's; and the file ships alone.
+    target_link_options(${target} PRIVATE LINKER:-z,defs $<$<LINK_LANGUAGE:CXX>:-static-libstdc++> -static-libgcc)
+  endif()
+
+  install(TARGETS ${target}
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/kortex/runtimes COMPONENT ${target})
+endfunction()
+
+# A ctest entry that runs the conformance checker on the plugin, where the checker is installed.
+function(kortex_add_runtime_check name)
+  find_program(KORTEX_RUNTIME_CHECK kortex-runtime-check)
+  if(NOT KORTEX_RUNTIME_CHECK)
+    message(STATUS "kortex-runtime-check is not installed: no conformance test for runtime '${name}'")
+    return()
+  endif()
+  add_test(NAME kortex-runtime-check.${name}
+    COMMAND ${KORTEX_RUNTIME_CHECK} $<TARGET_FILE:kortex-runtime-${name}> ${ARGN})
+endfunction()
