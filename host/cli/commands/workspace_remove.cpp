@@ -1,0 +1,49 @@
+#include "cli/command.hpp"
+#include "cli/invocation.hpp"
+#include "cli/output/json.hpp"
+#include "cli/output/text.hpp"
+
+namespace kortex::host {
+namespace {
+
+int run(Invocation& invocation) {
+  Manager manager = invocation.manager();
+  const Manager::Removed removed = manager.remove(invocation.argument(0), invocation.has("force"));
+  if (!removed.left_behind.empty()) invocation.reporter().warning(removed.left_behind);
+  if (invocation.json()) {
+    JsonText json;
+    json.begin_object().member("id", removed.id).end_object();
+    invocation.out() << json.take();
+  } else {
+    invocation.out() << printable(removed.name.empty() ? removed.id : removed.name) << "\n";
+  }
+  return 0;
+}
+
+constexpr ArgumentSpec arguments[] = {
+    {.name = "WORKSPACE", .help = "name, id, or the start of an id (at least 4 digits)", .kind = Kind::workspace},
+};
+constexpr OptionSpec options[] = {
+    {.name = "force", .letter = 'f', .help = "also when it is running, and when its runtime is missing or fails"},
+};
+constexpr Example examples[] = {
+    {"kortex-cli remove api", ""},
+    {"kortex-cli rm -f api", "stops it first, and unregisters it whatever the runtime says"},
+};
+
+}  // namespace
+
+extern const Command workspace_remove_command;
+constinit const Command workspace_remove_command = {
+    .noun = "workspace",
+    .verb = "remove",
+    .alias = "rm",
+    .summary = "remove a workspace and its instance",
+    .description = "The folder of source code is never touched.",
+    .arguments = arguments,
+    .options = options,
+    .examples = examples,
+    .run = run,
+};
+
+}  // namespace kortex::host

@@ -1,0 +1,33 @@
+/// Where things are: the store, a runtime's directories, and what is installed beside the binary.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/environment.hpp"
+
+namespace kortex::host {
+
+/// --storage, KORTEX_CLI_STORAGE, or $HOME/.kortex-cli; absolute. Throws Error when there is none of them.
+[[nodiscard]] std::filesystem::path storage_directory(const Environment&, const std::optional<std::string>& flag);
+
+/// $XDG_CACHE_HOME/kortex-cli/runtimes/<runtime>, or below ~/.cache; empty when neither is known.
+[[nodiscard]] std::string cache_directory(const Environment&, const std::string& runtime);
+
+/// $XDG_RUNTIME_DIR/kortex-cli/<runtime>, or /tmp/kortex-cli-<uid>/<runtime>; its parent is made.
+/// Throws Error(refused) when somebody else could write to it.
+[[nodiscard]] std::string volatile_directory(const Environment&, const std::string& runtime);
+
+/// The installed session holder, or empty.
+[[nodiscard]] std::string session_program(const Environment&);
+
+/// Directories with agents, the user's first. `store`: the user's own; may be empty.
+[[nodiscard]] std::vector<std::filesystem::path> agent_directories(const Environment&,
+                                                                   const std::filesystem::path& store_agents);
+
+/// $HOME, or empty.
+[[nodiscard]] std::string home_directory(const Environment&);
+
+}  // namespace kortex::host
