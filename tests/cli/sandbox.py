@@ -55,7 +55,7 @@ class Sandbox:
 
     def __init__(self):
         if not os.access(BINARY, os.X_OK):
-            sys.exit(f"{BINARY}: not built (KORTEX_BUILD_DIR names the build tree)")
+            raise SystemExit(f"{BINARY}: not built (KORTEX_BUILD_DIR names the build tree)")
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="kortex-cli-test-")).resolve()
         self.home, self.project = self.path / "home", self.path / "project"
         self.store = self.home / ".kortex-cli"

@@ -153,7 +153,8 @@ def normalize(text, sandbox):
     text = text.replace(str(sandbox.path), "<sandbox>").replace(str(box.BUILD), "<build>")
     text = re.sub(r"\b[0-9a-f]{64}\b", "<id>", text)
     text = re.sub(r'("(?:created|started|stopped|created_ms|started_ms|stopped_ms)": ?)[1-9]\d{12}\b', r"\1<ms>", text)
-    text = re.sub(r"\b(?:now|just now|\d+ (?:second|minute)s? ago)\b", "<ago>", text)
+    text = re.sub(r"\b(?:just now|\d+ (?:second|minute)s? ago)\b( +(?=\S))?", lambda m: "<ago>  " if m.group(1) else "<ago>", text)
+    text = re.sub(r"\bCREATED +", "CREATED  ", text)  # as wide as the times below it
     text = re.sub(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?Z?)?", "<time>", text)
     text = re.sub(r"\bpid \d+", "pid <n>", text)
     return text
