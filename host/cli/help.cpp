@@ -47,8 +47,8 @@ std::string explained(const OptionSpec& option) {
   std::string more;
   const auto add = [&](const std::string& part) { more += (more.empty() ? "" : "; ") + part; };
   if (option.repeatable) add("repeatable");
-  if (!option.fallback.empty()) add("default: " + std::string(option.fallback));
   if (!option.variable.empty()) add("else " + std::string(option.variable));
+  if (!option.fallback.empty()) add("default: " + std::string(option.fallback));
   return more.empty() ? text : text + " (" + more + ')';
 }
 

@@ -124,7 +124,8 @@ std::vector<po::option> run_parser(const Command& command, const Words& words) {
   try {
     return po::command_line_parser(words).options(description).style(how).run().options;
   } catch (const po::unknown_option& error) {
-    const std::string given = error.get_option_name();
+    std::string given = error.get_option_name();
+    given.erase(std::min(given.find('='), given.size()));
     Words names;
     for (const OptionSpec& option : command.options) names.emplace_back(option.name);
     for (const OptionSpec& option : global_options()) names.emplace_back(option.name);
@@ -176,8 +177,6 @@ void check_arguments(const Request& request) {
                   with_separator(command, given));
     throw Error(ErrorKind::usage, "unexpected argument " + extra + " for '" + name + "'", help_command_for(&command));
   }
-  if (request.program && command.program == Program::none)
-    throw Error(ErrorKind::usage, "'" + name + "' takes no program after '--'", help_command_for(&command));
   if (command.program == Program::required && (!request.program || request.program->empty()))
     throw Error(ErrorKind::usage, "'" + name + "' needs a program to run, after '--'",
                 "kortex-cli " + name + ' ' + (given.empty() ? "WORKSPACE" : shell_word(given.front())) + " -- ls");
@@ -264,6 +263,11 @@ Request parse(const Words& args) {
   for (auto index = found.used.rbegin(); index != found.used.rend(); ++index)
     words.erase(words.begin() + static_cast<std::ptrdiff_t>(*index));
   collect(request, run_parser(*found.command, words));
+  if (request.program && found.command->program == Program::none) {
+    // No program to run: `--` only ends the options.
+    request.arguments.insert(request.arguments.end(), request.program->begin(), request.program->end());
+    request.program.reset();
+  }
   check_arguments(request);
   if (!found.command->json && request.options.count("output") != 0 && request.options["output"].back() == "json")
     throw Error(ErrorKind::usage, "'" + typed_name(*found.command) + "' has no JSON output",

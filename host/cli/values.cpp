@@ -60,7 +60,7 @@ KeyValues parse_pairs(const std::vector<std::string>& texts, const std::string& 
   for (const std::string& text : texts) {
     const std::size_t equals = text.find('=');
     if (equals == 0 || text.empty() || (equals == std::string::npos && bare == Bare::refused))
-      refuse(what, text, what + " KEY=VALUE");
+      refuse(what, text, "it is written KEY=VALUE");
     if (equals == std::string::npos)
       pairs.emplace_back(text, "true");
     else
