@@ -2,9 +2,9 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtimes/workspace_spec.hpp"
@@ -23,7 +23,7 @@ struct Configuration {
   std::optional<Network> network;  ///< absent: allow; `{}`: deny
   std::optional<std::string> agent;
   std::optional<std::string> image;
-  std::optional<std::string> build_context, build_file;
+  std::optional<std::string> build_context, build_file;  ///< absolute; relative ones are relative to the sources
   Resources resources;
   KeyValues runtime_options;
 };
@@ -32,13 +32,22 @@ struct Configuration {
 struct PathVariables {
   std::string sources, home;
 };
+/// Absolute and normalized: `..` is taken as text. Throws Error(refused) with the reason alone.
 [[nodiscard]] std::string expand_path(const std::string& text, const PathVariables&);
+
+/// Where a configuration may really be once symbolic links are followed. An agent can write to the sources, so links in
+/// them must not make the next `init` read a file of the user's that the agent chose.
+enum class ConfigurationPlace {
+  sources,   ///< found there by default: must stay inside
+  anywhere,  ///< the user named the directory
+};
 
 /// Reads the file; a missing one is an empty configuration (a missing `directory` too).
 /// Throws Error(refused): "<file>:<line>:<column>: <reason>" for syntax, unknown or duplicate keys (with the
 /// nearest known key as hint), wrong types and values out of range, and by name for published keys
 /// whose feature does not exist yet (mcp, skills, secrets, features, environment[].secret), unless they are empty.
-[[nodiscard]] Configuration read_configuration(const std::filesystem::path& directory, const PathVariables&);
+[[nodiscard]] Configuration read_configuration(const std::filesystem::path& directory, const PathVariables&,
+                                               ConfigurationPlace = ConfigurationPlace::sources);
 
 /// The same from text; `file` is what messages call it.
 [[nodiscard]] Configuration parse_configuration(std::string_view text, const std::string& file, const PathVariables&);
