@@ -59,7 +59,7 @@ class Call {
   [[nodiscard]] bool is_verbose() const { return (m_call->flags & KORTEX_CALL_VERBOSE) != 0; }
   [[nodiscard]] const kortex_call* raw() const { return m_call; }
 
-  // Cancellation (R7): call throw_if_cancelled() at least every 100 ms, or wait with wait_readable().
+  // Cancellation (R7): call throw_if_cancelled() at least every 100 ms, or wait with wait_any().
 
   [[nodiscard]] bool cancelled() const { return m_call->is_cancelled(m_call) != 0; }
 
@@ -78,28 +78,38 @@ class Call {
     if (time_left() == std::chrono::milliseconds(0)) throw Error(KORTEX_E_TIMEOUT, "the operation took too long");
   }
 
-  /// Returns true when `fd` can be read or has been hung up (-1: waits for nothing but the rest), false
-  /// after `limit`. Throws as throw_if_cancelled() does, at once when the call is cancelled meanwhile.
-  bool wait_readable(int fd, std::optional<std::chrono::milliseconds> limit = std::nullopt) const {
+  /// Returns the position in `fds` of one that can be read or has been hung up; nullopt after `limit`. Negative
+  /// descriptors are never ready. Throws as throw_if_cancelled() does, at once when that happens meanwhile.
+  std::optional<std::size_t> wait_any(const std::vector<int>& fds,
+                                      std::optional<std::chrono::milliseconds> limit = std::nullopt) const {
+    using std::chrono::milliseconds;
     using Clock = std::chrono::steady_clock;
+    std::vector<pollfd> polled{{m_call->cancel_fd, POLLIN, 0}};
+    for (const int fd : fds) polled.push_back({fd, POLLIN, 0});
     const Clock::time_point start = Clock::now();
     for (;;) {
       throw_if_cancelled();
-      std::optional<std::chrono::milliseconds> rest = time_left();
+      std::optional<milliseconds> rest = time_left();
       if (limit) {
-        const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
-        if (passed >= *limit) return false;
+        const auto passed = std::chrono::duration_cast<milliseconds>(Clock::now() - start);
+        if (passed >= *limit) return std::nullopt;
         rest = std::min(rest.value_or(*limit - passed), *limit - passed);
       }
       // A host without a cancel_fd can only be asked now and then.
-      if (m_call->cancel_fd < 0) rest = std::min(rest.value_or(std::chrono::milliseconds(50)), std::chrono::milliseconds(50));
-      pollfd fds[2] = {{fd, POLLIN, 0}, {m_call->cancel_fd, POLLIN, 0}};
-      const int timeout = rest ? static_cast<int>(std::min<std::int64_t>(rest->count(), 1000000)) : -1;
-      const int ready = ::poll(fds, 2, timeout);
+      if (m_call->cancel_fd < 0) rest = std::min(rest.value_or(milliseconds(50)), milliseconds(50));
+      const int timeout = rest ? static_cast<int>(std::min<std::int64_t>(rest->count() + 1, 1000000)) : -1;
+      const int ready = ::poll(polled.data(), static_cast<nfds_t>(polled.size()), timeout);
       if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
-      if (ready > 0 && fds[1].revents != 0) throw Cancelled();
-      if (ready > 0 && fds[0].revents != 0) return true;
+      if (ready <= 0) continue;
+      if (polled[0].revents != 0) throw Cancelled();
+      for (std::size_t i = 0; i < fds.size(); ++i)
+        if (polled[i + 1].revents != 0) return i;
     }
+  }
+
+  /// The same for one descriptor; -1: just waits. True when it is ready.
+  bool wait_readable(int fd, std::optional<std::chrono::milliseconds> limit = std::nullopt) const {
+    return wait_any({fd}, limit).has_value();
   }
 
   // What a person sees.
