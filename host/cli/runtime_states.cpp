@@ -53,7 +53,8 @@ Error no_runtime_named(Invocation& invocation, const std::string& sources) {
   }
   const std::string what = "cannot register " + in_quotes(sources) + ": no runtime is named";
   if (states.empty()) {
-    for (const SearchDirectory& directory : invocation.registry().path())
+    const Registry registry = invocation.registry();
+    for (const SearchDirectory& directory : registry.path())
       detail += (detail.empty() ? "looked in " : "\n          ") + directory.path.string();
     return Error(ErrorKind::usage, what + ", and none is installed", "install a package kortex-runtime-NAME", detail);
   }
