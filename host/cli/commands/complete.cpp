@@ -37,6 +37,7 @@ struct Position {
   const OptionSpec* awaiting = nullptr;  ///< the option whose value it is
   std::size_t arguments = 0;             ///< given before it
   std::string glued;                     ///< "--option=" in front of the value
+  Request given;                         ///< the options so far: --storage says which names there are
 };
 
 const OptionSpec* option_of(const Command* command, const std::string& word) {
@@ -56,10 +57,16 @@ Position find_position(const Words& words) {
   for (std::size_t i = 0; i + 1 < words.size(); ++i) {
     const std::string& word = words[i];
     if (position.awaiting != nullptr) {
+      position.given.options[std::string(position.awaiting->name)].push_back(word);
       position.awaiting = nullptr;
     } else if (word.size() > 1 && word[0] == '-') {
-      const OptionSpec* option = option_of(position.command, word);
-      if (option != nullptr && !option->value.empty()) position.awaiting = option;
+      const std::size_t glue = word.find('=');
+      const OptionSpec* option = option_of(position.command, word.substr(0, glue));
+      if (option == nullptr || option->value.empty()) continue;
+      if (glue == std::string::npos)
+        position.awaiting = option;
+      else
+        position.given.options[std::string(option->name)].push_back(word.substr(glue + 1));
     } else if (position.command != nullptr) {
       ++position.arguments;
     } else if (position.noun == nullptr && find_noun(word) != nullptr) {
@@ -127,8 +134,9 @@ int run(Invocation& invocation) {
   if (std::find(words.begin(), words.end() - 1, "--") != words.end() - 1) return 0;
   const Position position = find_position(words);
   Answers answers(invocation.out(), words.back());
+  Invocation as_typed(invocation.environment(), position.given, invocation.out(), invocation.reporter());
   if (position.awaiting != nullptr)
-    add_values(answers, invocation, position.awaiting->kind, position.awaiting->choices, position.glued);
+    add_values(answers, as_typed, position.awaiting->kind, position.awaiting->choices, position.glued);
   else if (words.back().starts_with('-'))
     add_options(answers, position.command);
   else if (position.command == nullptr && position.arguments == 0)
@@ -137,7 +145,7 @@ int run(Invocation& invocation) {
     const std::span<const ArgumentSpec> specs = position.command->arguments;
     if (position.arguments >= specs.size() && !specs.back().repeatable) return 0;
     const ArgumentSpec& spec = specs[std::min(position.arguments, specs.size() - 1)];
-    add_values(answers, invocation, spec.kind, spec.choices, {});
+    add_values(answers, as_typed, spec.kind, spec.choices, {});
   }
   return 0;
 }
