@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Installs the component libkortex-runtime-dev into a sandbox and builds plugins against it, outside the source tree: the
+template and the fake runtime with CMake, the C example, taken out of sdk/README.md, with pkg-config. Looks at what they
+export, and drives the C plugin through kortex-cli where that is built."""
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+OPTIONS = argparse.ArgumentParser()
+for name in ("build", "source", "cc", "cxx", "cmake"):
+    OPTIONS.add_argument(f"--{name}", required=True)
+ENTRY = "kortex_runtime_plugin_v1"
+
+
+def run(*command, cwd=None, env=None, check=True):
+    done = subprocess.run([str(word) for word in command], cwd=cwd, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+class Sdk(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.path = pathlib.Path(tempfile.mkdtemp(prefix="kortex-sdk-"))
+        cls.path.chmod(0o755)
+        # Moved after it was installed: nothing in the package may know its place.
+        run(options.cmake, "--install", options.build, "--component", "libkortex-runtime-dev", "--prefix", cls.path / "made")
+        cls.prefix = cls.path / "moved"
+        (cls.path / "made").rename(cls.prefix)
+        cls.source = pathlib.Path(options.source)
+
+    def installed(self, pattern):
+        found = list(self.prefix.rglob(pattern))
+        self.assertTrue(found, f"{pattern} is not installed")
+        return found[0]
+
+    def build(self, project):
+        """A copy of `project`, built against the installed SDK; the plugin's file."""
+        copy = self.path / f"copy-of-{project.name}"
+        shutil.copytree(project, copy)
+        build = self.path / f"build-of-{project.name}"
+        run(options.cmake, "-S", copy, "-B", build, "-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DCMAKE_PREFIX_PATH={self.prefix}",
+            f"-DCMAKE_CXX_COMPILER={options.cxx}")
+        run(options.cmake, "--build", build)
+        (plugin,) = build.glob("libkortex-runtime-*.so")
+        return plugin
+
+    def build_c_example(self):
+        readme = self.installed("README.md").read_text()
+        code = re.search(r"<!-- proc\.c -->\n```c\n(.*?)```", readme, re.S)
+        self.assertIsNotNone(code, "the guide has lost its C example")
+        directory = self.path / "c-example"
+        directory.mkdir(exist_ok=True)
+        (directory / "proc.c").write_text(code.group(1))
+        # The command of the guide, with our compiler and warnings.
+        command = re.search(r"^gcc (.*proc\.c.*)$", readme, re.M).group(1)
+        env = {**os.environ, "PKG_CONFIG_PATH": str(self.installed("kortex-runtime.pc").parent)}
+        run("sh", "-c", f"{options.cc} -Wall -Wextra -Wpedantic -Werror {command}", cwd=directory, env=env)
+        return directory / "libkortex-runtime-proc.so"
+
+    def check_plugin(self, plugin, name, version):
+        symbols = run("nm", "-D", "--defined-only", plugin).stdout.split()
+        self.assertEqual([s for s in symbols if s.startswith("kortex") or len(s) > 1 and not re.fullmatch(r"[0-9a-f]{16}", s)], [ENTRY])
+        note = run("readelf", "-p", ".note.kortex", plugin).stdout
+        said = json.loads(re.search(r"\{.*\}", note).group(0))
+        self.assertEqual((said["name"], said["version"]), (name, version))
+        self.assertIn("NOTE", run("readelf", "-lW", plugin).stdout, "the note is in no segment: the host could not see it")
+        dynamic = run("readelf", "-dW", plugin).stdout
+        self.assertIn("NOW", dynamic)
+        self.assertNotIn("TEXTREL", dynamic)
+        self.assertNotIn("libstdc++", dynamic, "it does not ship alone")
+        self.assertNotRegex(dynamic, "RPATH|RUNPATH")
+        stack = re.search(r"GNU_STACK.*", run("readelf", "-lW", plugin).stdout).group(0)
+        self.assertNotIn("RWE", stack)
+
+    def test_the_template_builds_outside_the_tree(self):
+        self.check_plugin(self.build(self.installed("template")), "example", "0.1.0")
+
+    def test_the_fake_runtime_builds_alone(self):
+        project = self.source / "plugins" / "fake"
+        version = re.search(r"VERSION (\S+)", (project / "CMakeLists.txt").read_text().split("project(")[1]).group(1)
+        self.check_plugin(self.build(project), "fake", version)
+
+    def test_the_c_example_of_the_guide_builds_with_pkg_config(self):
+        if shutil.which("pkg-config") is None:
+            self.skipTest("pkg-config is not installed")
+        self.check_plugin(self.build_c_example(), "proc", "0.1.0")
+
+    def test_a_plugin_with_a_missing_symbol_does_not_link(self):
+        project = self.path / "incomplete"
+        shutil.copytree(self.installed("template"), project)
+        with open(project / "src" / "example.cpp", "a") as source:
+            source.write('\nvoid nowhere();\nvoid (*volatile used)() = nowhere;\n__attribute__((used)) static void use() { used(); }\n')
+        with self.assertRaisesRegex(AssertionError, "undefined reference to .nowhere"):
+            self.build(project)
+
+    def test_a_name_that_is_none_is_refused_when_compiling(self):
+        project = self.path / "misnamed"
+        shutil.copytree(self.installed("template"), project)
+        source = project / "src" / "example.cpp"
+        source.write_text(source.read_text().replace('"example", KORTEX', '"Example", KORTEX'))
+        with self.assertRaisesRegex(AssertionError, "KORTEX_RUNTIME: the name is a lower-case letter"):
+            self.build(project)
+
+    def test_a_class_with_open_functions_is_refused_by_a_sentence(self):
+        project = self.path / "abstract"
+        shutil.copytree(self.installed("template"), project)
+        source = project / "src" / "example.cpp"
+        source.write_text(source.read_text().replace("public kortex::Runtime {", "public kortex::Runtime, public kortex::Waits {"))
+        with self.assertRaisesRegex(AssertionError, "KORTEX_RUNTIME: the class leaves pure functions open"):
+            self.build(project)
+
+    def test_the_c_example_works_in_kortex_cli(self):
+        binary = pathlib.Path(options.build) / "bin" / "kortex-cli"
+        if not binary.exists():
+            self.skipTest("kortex-cli is not built")
+        if shutil.which("pkg-config") is None:
+            self.skipTest("pkg-config is not installed")
+        plugins, project = self.path / "runtimes", self.path / "project"
+        plugins.mkdir(mode=0o755)
+        project.mkdir()
+        shutil.copy2(self.build_c_example(), plugins)
+        (plugins / "libkortex-runtime-proc.so").chmod(0o755)
+        home = self.path / "home"
+        home.mkdir()
+        env = {"PATH": os.environ["PATH"], "HOME": str(home), "KORTEX_CLI_RUNTIME_PATH": str(plugins),
+               "KORTEX_CLI_STORAGE": str(self.path / "store")}
+
+        def cli(*arguments, check=True):
+            return run(binary, *arguments, env=env, check=check)
+
+        def state():
+            return {item["name"]: item["state"] for item in json.loads(cli("list", "-o", "json").stdout)["items"]}
+
+        self.assertRegex(cli("runtime", "list").stdout, r"(?m)^proc\b.*usable")
+        cli("init", project, "--runtime", "proc", "--name", "c")
+        self.assertEqual(state(), {"c": "stopped"})
+        cli("start", "c")
+        self.assertEqual(state(), {"c": "running"})
+        refused = cli("remove", "c", check=False)
+        self.assertEqual(refused.returncode, 5, refused.stderr)
+        cli("stop", "c")
+        self.assertEqual(state(), {"c": "stopped"})
+        cli("remove", "c")
+        self.assertEqual(state(), {})
+
+
+if __name__ == "__main__":
+    options, rest = OPTIONS.parse_known_args()
+    program = unittest.main(argv=[sys.argv[0], *rest], exit=False, verbosity=2)
+    if program.result.wasSuccessful():
+        shutil.rmtree(Sdk.path)
+    else:
+        print(f"sandbox kept: {Sdk.path}", file=sys.stderr)
+    sys.exit(0 if program.result.wasSuccessful() else 1)
