@@ -1,0 +1,18 @@
+/// Is bubblewrap here, and does this machine let it make a sandbox? Found out by making one.
+#pragma once
+
+#include <string>
+
+#include <kortex/runtime.hpp>
+
+namespace kortex::process {
+
+enum class NetworkOf { host, own };
+
+/// Throws Error(KORTEX_E_UNAVAILABLE) that says why not and what to do.
+void require_bubblewrap(const Call&, NetworkOf);
+
+/// "bubblewrap 0.8.0". Throws as above when it is not installed.
+[[nodiscard]] std::string bubblewrap_version(const Call&);
+
+}  // namespace kortex::process
