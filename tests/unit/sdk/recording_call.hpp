@@ -15,9 +15,11 @@ struct RecordingCall {
   };
   std::vector<Failure> failures;
   std::vector<std::string> results, progress;
+  std::string output;
   struct Emitted {
     kortex_state state;
     std::string key, id, name, details;
+    int exit_code;
     std::vector<std::uint16_t> ports;
   };
   std::vector<Emitted> emitted;
@@ -47,6 +49,7 @@ struct RecordingCall {
     call.emit = [](const kortex_call* c, const kortex_instance* i) -> std::int32_t {
       Emitted& out = of(c).emitted.emplace_back();
       out.state = i->state;
+      out.exit_code = i->exit_code;
       out.key = text(i->key);
       out.id = text(i->id);
       out.name = text(i->name);
@@ -54,7 +57,8 @@ struct RecordingCall {
       for (std::uint32_t n = 0; n < i->forward_count; ++n) out.ports.push_back(i->forwards[n]->port);
       return of(c).refuses_more ? 1 : 0;
     };
-    call.output = [](const kortex_call* c, kortex_stream, const void*, std::size_t) -> std::int32_t {
+    call.output = [](const kortex_call* c, kortex_stream, const void* data, std::size_t size) -> std::int32_t {
+      of(c).output.append(static_cast<const char*>(data), size);
       return of(c).refuses_more ? 1 : 0;
     };
     call.result = [](const kortex_call* c, const char* json) { of(c).results.emplace_back(json); };
