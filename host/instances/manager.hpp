@@ -2,8 +2,8 @@
 /// or is killed half-way. One function per lifecycle verb; commands parse, call one of these, and print.
 ///
 ///   phase      set before        cleared after             found with nobody holding the claim
-///   creating   runtime create    its result is stored      next init's sweep does nothing; start/stop/remove: the runtime is
-///                                                          asked by key; start refuses with the way out, remove finishes
+///   creating   runtime create    its result is stored      start asks the runtime by key, adopts what it has or creates it
+///                                                          again, and goes on; remove removes
 ///   starting   runtime start     its result is stored      the runtime's answer is the truth; any verb goes on from there
 ///   stopping   runtime stop      "                         "
 ///   removing   runtime remove    the record is gone        only remove works, and finishes
@@ -91,6 +91,20 @@ class Manager {
   [[nodiscard]] const AgentCatalog& agents() const { return m_agents; }
 
  private:
+  Runtime runtime_for(const Record&) const;
+  Runtime::Timeout timeout(std::chrono::milliseconds standard) const;
+  std::vector<std::string> agent_environment(const WorkspaceSpec&) const;
+  /// A claimed workspace and its record, which must be readable.
+  std::pair<Claim, Record> claim(const std::string& workspace);
+  Claim claim_id(const std::string& id, const std::string& name) const;
+  Record readable(const std::string& workspace, const std::string& id) const;
+  void keep_error(const Claim&, Record&, const Error&) const;
+  void start_claimed(const Claim&, Record&);
+  void create_again(const Claim&, Record&, const Runtime&) const;
+  [[noreturn]] void undo_init(Claim, const Record&, const Runtime&, const Error&) const;
+  std::vector<Workspace> observe(std::vector<Entry>) const;
+  Record running(const std::string& workspace, bool start_first);
+
   Store m_store;
   Registry m_registry;
   AgentCatalog m_agents;

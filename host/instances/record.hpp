@@ -1,5 +1,5 @@
 /// A workspace's record: what is remembered of it on disk. Memory, not truth: live state comes from the
-/// runtime (see live.hpp).
+/// runtime.
 #pragma once
 
 #include <cstdint>

@@ -65,6 +65,9 @@ class Store {
   /// Throws Error(refused) for a name that check_name() refuses.
   Claim add(Record& record, const std::optional<std::string>& wanted);
 
+  /// The name that add() would give now, with the same errors. Changes nothing.
+  [[nodiscard]] std::string available_name(const std::string& base, const std::optional<std::string>& wanted) const;
+
   /// The workspace `given` means: name, full id or unique prefix of an id (≥ 4 digits). Returns its id.
   /// Throws Error(no_workspace) with the nearest names as hint, or the ids when a prefix fits several.
   [[nodiscard]] std::string resolve(const std::string& given) const;

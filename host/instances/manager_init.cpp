@@ -1,0 +1,130 @@
+// How a workspace comes to be: everything that can be checked is checked first, then the name is taken, and only
+// then a runtime works. Whatever fails after that takes itself back.
+#include <chrono>
+#include <system_error>
+
+#include "instances/manager.hpp"
+#include "instances/names.hpp"
+#include "instances/plan.hpp"
+#include "instances/requirements.hpp"
+#include "instances/timeouts.hpp"
+#include "system/error.hpp"
+#include "system/files.hpp"
+
+namespace kortex::host {
+
+namespace {
+
+/// An agent brings mounts that are pleasant and not necessary (its credentials, its program). Where the runtime
+/// cannot mount, it goes without.
+void add_agent_mounts(Plan& plan, const Guarantees& guarantees) {
+  std::size_t left_out = 0;
+  std::vector<Mount> mounts;
+  for (auto& mount : plan.agent_mounts) {
+    const bool already_seen = guarantees.isolation == Isolation::none && mount.host == mount.target;
+    if (!mount.optional || can_mount(mount, guarantees)) mounts.push_back(std::move(mount));
+    else if (!already_seen) ++left_out;
+  }
+  // The configuration's come last: of two mounts, one inside the other, it has the last word.
+  mounts.insert(mounts.end(), plan.spec.mounts.begin(), plan.spec.mounts.end());
+  plan.spec.mounts = std::move(mounts);
+  if (left_out > 0)
+    plan.warnings.push_back("the runtime cannot mount what agent '" + plan.spec.agent_name + "' would like to have: its settings and credentials on this machine are not visible in the instance");
+}
+
+void refuse_uncovered(const std::vector<std::string>& missing, const std::string& runtime) {
+  if (missing.empty()) return;
+  std::string list;
+  for (std::size_t i = 0; i < missing.size(); ++i) list += (i == 0 ? "" : "; ") + missing[i];
+  throw Error(ErrorKind::refused, "runtime '" + runtime + "' does not enforce what is asked for: " + list,
+              "kortex-cli runtime info " + typeable(runtime));
+}
+
+}  // namespace
+
+void Manager::undo_init(Claim claim, const Record& record, const Runtime& runtime, const Error& error) const {
+  std::string left;
+  try {
+    runtime.remove({record.key, record.instance_id, record.name, claim.runtime_directory().string()}, record.spec, true,
+                   timeout(timeouts::remove));
+  } catch (const NotFound&) {
+    // Nothing had been made.
+  } catch (const Error& second) {
+    left = "an instance '" + record.key + "' may be left behind: " + second.message();
+  }
+  const auto log = m_store.root() / "last-init.log";
+  bool logged = false;
+  if (!error.detail().empty() || !left.empty()) {
+    try {
+      replace_file(log, record.name + ": " + error.message() + "\n" + left + (left.empty() ? "" : "\n") + "\n" + error.detail() + "\n");
+      logged = true;
+    } catch (const std::system_error&) {
+      // The error itself is still told.
+    }
+  }
+  m_store.remove(std::move(claim));
+  if (!left.empty() && m_context.warning) m_context.warning(left);
+  const std::string hint = error.hint().empty() && logged ? "cat " + typeable(log.string()) : error.hint();
+  throw Error(error.kind(), error.message(), hint, error.detail());
+}
+
+InitResult Manager::init(const InitRequest& request) {
+  check_requirements(request.require);
+  if (request.runtime.empty()) throw Error(ErrorKind::usage, "no runtime is named", "kortex-cli runtime list");
+  if (request.name)
+    if (const std::string reason = check_name(*request.name); !reason.empty())
+      throw Error(ErrorKind::refused, "cannot name a workspace '" + *request.name + "': " + reason);
+  const PluginFile file = m_registry.find(request.runtime);
+  Plan plan = make_plan(request, m_context, m_agents);
+
+  InitResult result;
+  Record& record = result.record;
+  record.name = request.name.value_or(name_from_path(plan.spec.source_path));
+  // Taken names are told before a runtime is asked anything; add() decides.
+  const std::string available = m_store.available_name(record.name, request.name);
+  const Runtime runtime(file, m_context.runtime_context(request.runtime));
+  Runtime::Assessment assessed = runtime.assess(plan.spec, plan.runtime_options, m_context.cwd, timeout(timeouts::assess));
+  add_agent_mounts(plan, assessed.guarantees);
+  refuse_uncovered(uncovered(plan.spec, plan.network_stated, request.require, assessed.guarantees), request.runtime);
+
+  record.spec = std::move(plan.spec);
+  record.spec.options = assessed.options.instance;
+  record.spec.global_options = assessed.options.global;
+  record.project = record.spec.project;
+  record.model = request.model.value_or("");
+  record.runtime = request.runtime;
+  record.runtime_version = assessed.description.version;
+  if (file.descriptor) {
+    record.abi_major = file.descriptor->abi_major;
+    record.abi_minor = file.descriptor->abi_minor;
+  }
+  record.guarantees = std::move(assessed.guarantees);
+  record.require = request.require;
+  record.created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  result.warnings = std::move(plan.warnings);
+  if (request.dry_run) {
+    record.name = available;
+    record.id = random_id();
+    record.key = key_for(record.name, record.id);
+    return result;
+  }
+
+  record.phase = Phase::creating;
+  Claim claim = m_store.add(record, request.name);
+  try {
+    const Instance instance = runtime.create({record.key, {}, record.name, claim.runtime_directory().string()}, record.spec,
+                                             assessed.options.secret, timeout(timeouts::create));
+    record.instance_id = instance.id;
+    record.state = State::stopped;
+    record.info_json = instance.details_json;
+    record.forwards = instance.forwards;
+    record.phase = Phase::none;
+    m_store.write(claim, record);
+  } catch (const Error& error) {
+    undo_init(std::move(claim), record, runtime, error);
+  }
+  if (request.start) start_claimed(claim, record);
+  return result;
+}
+
+}  // namespace kortex::host

@@ -1,0 +1,521 @@
+#include "instances/store.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <kortex/fd.hpp>
+#include <set>
+#include <system_error>
+#include <thread>
+
+#include "instances/names.hpp"
+#include "instances/tree_removal.hpp"
+#include "system/error.hpp"
+#include "system/files.hpp"
+#include "system/suggestions.hpp"
+
+namespace kortex::host {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t longest_record = 1024 * 1024;
+constexpr const char* record_file = "workspace.json";
+
+fs::path names_of(const fs::path& root) { return root / "names"; }
+fs::path workspaces_of(const fs::path& root) { return root / "workspaces"; }
+fs::path tmp_of(const fs::path& root) { return root / "tmp"; }
+
+[[noreturn]] void rethrow(const std::string& what, const std::system_error& error) {
+  throw Error(ErrorKind::failed, what + ": " + reason_of(error.code().value()));
+}
+[[noreturn]] void fail(const std::string& what, int error) { throw Error(ErrorKind::failed, what + ": " + reason_of(error)); }
+
+bool is_there(const fs::path& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+/// What holds records decides what runs on the user's account: it must be the user's alone.
+void check_ownership(const fs::path& root) {
+  struct stat status {};
+  if (::stat(root.c_str(), &status) != 0) fail("cannot use the store '" + root.string() + "'", errno);
+  if (!S_ISDIR(status.st_mode)) fail("cannot use the store '" + root.string() + "'", ENOTDIR);
+  if (status.st_uid != ::geteuid())
+    throw Error(ErrorKind::refused, "cannot use the store '" + root.string() + "': it belongs to user " + std::to_string(status.st_uid) +
+                                        ", not to user " + std::to_string(::geteuid()),
+                "run as that user, or name another store with --storage");
+  if ((status.st_mode & 022) != 0)
+    throw Error(ErrorKind::refused, "cannot use the store '" + root.string() + "': others may write to it",
+                "chmod go-w '" + root.string() + "'");
+}
+
+void prepare(const fs::path& root) {
+  try {
+    make_private_directories(root);
+    check_ownership(root);
+    for (const auto& directory : {workspaces_of(root), names_of(root), tmp_of(root)}) make_private_directories(directory);
+  } catch (const std::system_error& error) {
+    rethrow("cannot make the store '" + root.string() + "'", error);
+  }
+}
+
+/// The entries of a directory, without . and .., unordered; a missing one has none. Throws std::system_error.
+std::vector<std::string> entries_of(const fs::path& directory) {
+  std::vector<std::string> names;
+  DIR* stream = ::opendir(directory.c_str());
+  if (stream == nullptr) {
+    if (errno == ENOENT) return names;
+    throw std::system_error(errno, std::generic_category(), directory.string());
+  }
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  ::closedir(stream);
+  return names;
+}
+
+std::vector<std::string> ids_of(const fs::path& root) {
+  auto ids = entries_of(workspaces_of(root));
+  ids.erase(std::remove_if(ids.begin(), ids.end(), [](const std::string& id) { return !is_workspace_id(id); }), ids.end());
+  return ids;
+}
+
+/// The id that a name stands for; empty: no such name.
+std::string read_name(const fs::path& root, const std::string& name) {
+  constexpr std::string_view before = "../workspaces/";
+  char target[128];
+  const ssize_t size = ::readlink((names_of(root) / name).c_str(), target, sizeof target);
+  if (size <= 0) return {};
+  std::string_view text(target, static_cast<std::size_t>(size));
+  if (text.substr(0, before.size()) != before) return {};
+  text.remove_prefix(before.size());
+  return is_workspace_id(text) ? std::string(text) : std::string();
+}
+
+std::string name_of(const fs::path& root, const std::string& id) {
+  for (const auto& name : entries_of(names_of(root)))
+    if (read_name(root, name) == id) return name;
+  return {};
+}
+
+/// Whether somebody is registering the workspace, or it is there. The order of the two questions matters: between
+/// them a registration may finish, but it cannot begin.
+bool is_alive(const fs::path& root, const std::string& id) {
+  return FileLock::is_held(tmp_of(root) / id / "lock") || is_there(workspaces_of(root) / id);
+}
+
+Fd open_lock_file(const fs::path& file) {
+  Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) throw std::system_error(errno, std::generic_category(), file.string());
+  return fd;
+}
+
+/// Frees a name whose workspace never came or went away half-way. Only one process does so at a time, and looks again
+/// before it does: else it could free the name that another one has just reserved.
+void reclaim(const fs::path& root, const std::string& name, const std::string& id) {
+  const fs::path lock_file = names_of(root) / ".lock";
+  (void)open_lock_file(lock_file);
+  const auto lock = FileLock::acquire(lock_file, -1, {});
+  if (read_name(root, name) == id && !is_alive(root, id)) ::unlink((names_of(root) / name).c_str());
+}
+
+/// Reserves a name for an id. False: another workspace has it.
+bool reserve(const fs::path& root, const std::string& name, const std::string& id) {
+  const fs::path link = names_of(root) / name;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    if (::symlink(("../workspaces/" + id).c_str(), link.c_str()) == 0) return true;
+    if (errno != EEXIST) throw std::system_error(errno, std::generic_category(), link.string());
+    const std::string owner = read_name(root, name);
+    if (owner.empty() && is_there(link)) return false;
+    if (!owner.empty() && is_alive(root, owner)) return false;
+    if (!owner.empty()) reclaim(root, name, owner);
+  }
+  return false;
+}
+
+std::string candidate(const std::string& base, std::uint64_t number) {
+  return number <= 1 ? base : with_suffix(base, "-" + std::to_string(number));
+}
+
+/// base, base-2, base-3, …: doubles the number until one is free, then halves the gap, so that the thousandth
+/// workspace of a name takes twenty questions and not a thousand.
+std::uint64_t free_number(const fs::path& root, const std::string& base, std::uint64_t taken) {
+  std::uint64_t free = taken * 2;
+  while (is_there(names_of(root) / candidate(base, free))) {
+    taken = free;
+    free *= 2;
+  }
+  while (free - taken > 1) {
+    const std::uint64_t middle = taken + (free - taken) / 2;
+    (is_there(names_of(root) / candidate(base, middle)) ? taken : free) = middle;
+  }
+  return free;
+}
+
+std::string reserve_free(const fs::path& root, const std::string& base, const std::string& id) {
+  if (reserve(root, base, id)) return base;
+  for (std::uint64_t taken = 1;;) {
+    taken = free_number(root, base, taken);
+    if (reserve(root, candidate(base, taken), id)) return candidate(base, taken);
+    // somebody was faster
+  }
+}
+
+[[noreturn]] void name_taken(const fs::path& root, const std::string& name) {
+  const std::string owner = read_name(root, name);
+  throw Error(ErrorKind::failed, "cannot name a workspace '" + name + "': workspace " + (owner.empty() ? "" : owner.substr(0, 12) + " ") + "has that name",
+              "choose another with --name");
+}
+
+void require_name(const std::string& name) {
+  if (const std::string reason = check_name(name); !reason.empty())
+    throw Error(ErrorKind::refused, "cannot name a workspace '" + name + "': " + reason);
+}
+
+void delete_remains(const fs::path& directory) {
+  // A directory without a lock is either brand-new, and then not ours to touch, or empty.
+  if (!is_there(directory / "lock")) {
+    ::rmdir(directory.c_str());
+    return;
+  }
+  try {
+    if (auto lock = FileLock::try_acquire(directory / "lock")) remove_tree(directory, "lock");
+  } catch (const std::system_error&) {
+    // Another process deleted it first, or parts of it belong to another user: the next sweep tries again.
+  }
+}
+
+std::string short_id(const std::string& id) { return id.substr(0, 12); }
+
+/// Reads whole records below one descriptor, with one buffer for all of them.
+class RecordReader {
+ public:
+  RecordReader(const fs::path& root, int workspaces) : m_root(root), m_workspaces(workspaces), m_buffer(16 * 1024, '\0') {}
+
+  /// nullopt: there is no such workspace (any more).
+  std::optional<Entry> read(const std::string& id) {
+    Entry entry;
+    entry.id = id;
+    const std::string relative = id + "/" + record_file;
+    const Fd fd(::openat(m_workspaces, relative.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    const fs::path file = workspaces_of(m_root) / id / record_file;
+    if (!fd) {
+      const int error = errno;
+      struct stat status {};
+      if (error == ENOENT && ::fstatat(m_workspaces, id.c_str(), &status, 0) != 0) return std::nullopt;
+      return broken(std::move(entry), "cannot read '" + file.string() + "': " + reason_of(error));
+    }
+    std::size_t size = 0;
+    for (;;) {
+      const std::size_t room = m_buffer.size() - size;
+      const ssize_t n = ::read(fd.get(), m_buffer.data() + size, room);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return broken(std::move(entry), "cannot read '" + file.string() + "': " + reason_of(errno));
+      size += static_cast<std::size_t>(n);
+      if (static_cast<std::size_t>(n) < room) break;  // a short read of a regular file is its end
+      if (size > longest_record) return broken(std::move(entry), "cannot read '" + file.string() + "': larger than 1 MiB");
+      m_buffer.resize(size * 2);
+    }
+    try {
+      Record record = parse_record(std::string_view(m_buffer).substr(0, size), file.string());
+      if (record.id != id) return broken(std::move(entry), file.string() + ": belongs to another workspace, " + short_id(record.id));
+      entry.name = record.name;
+      entry.record = std::move(record);
+    } catch (const Error& error) {
+      return broken(std::move(entry), error.message());
+    }
+    return entry;
+  }
+
+ private:
+  Entry broken(Entry entry, std::string problem) const {
+    entry.problem = std::move(problem);
+    try {
+      entry.name = name_of(m_root, entry.id);
+    } catch (const std::system_error&) {
+      // Without names it is shown by its id.
+    }
+    return entry;
+  }
+
+  const fs::path& m_root;
+  int m_workspaces;
+  std::string m_buffer;
+};
+
+Fd open_workspaces(const fs::path& root) {
+  return Fd(::open(workspaces_of(root).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+[[noreturn]] void no_workspace(const std::string& given, const std::vector<std::string>& names) {
+  const auto close = nearest(given, names);
+  throw Error(ErrorKind::no_workspace, "no workspace '" + given + "'",
+              close.empty() ? "kortex-cli list" : "did you mean '" + close.front() + "'?");
+}
+
+}  // namespace
+
+fs::path Store::runtime_directory(const std::string& runtime) const {
+  prepare(m_root);
+  const fs::path directory = m_root / "runtimes" / runtime;
+  try {
+    make_private_directories(directory);
+  } catch (const std::system_error& error) {
+    rethrow("cannot make '" + directory.string() + "'", error);
+  }
+  return directory;
+}
+
+fs::path Store::instance_directory(const std::string& id) const { return workspaces_of(m_root) / id / "runtime"; }
+
+Claim Store::add(Record& record, const std::optional<std::string>& wanted) {
+  const std::string& name = wanted ? *wanted : record.name;
+  require_name(name);
+  prepare(m_root);
+  sweep();
+  const std::string what = "cannot register workspace '" + name + "'";
+  try {
+    for (;;) {
+      record.id = random_id();
+      const fs::path temporary = tmp_of(m_root) / record.id;
+      if (::mkdir(temporary.c_str(), 0700) != 0) throw std::system_error(errno, std::generic_category(), temporary.string());
+      std::optional<FileLock> lock;
+      try {
+        (void)open_lock_file(temporary / "lock");
+        lock = FileLock::try_acquire(temporary / "lock");
+      } catch (const std::system_error& error) {
+        if (error.code() != std::errc::no_such_file_or_directory) throw;
+      }
+      if (!lock) continue;  // a sweep took it for remains
+
+      // From here on the lock protects it; whatever fails or is killed leaves remains for the next sweep.
+      try {
+        if (!wanted) record.name = reserve_free(m_root, record.name, record.id);
+        else if (reserve(m_root, *wanted, record.id)) record.name = *wanted;
+        else name_taken(m_root, *wanted);
+        try {
+          record.key = key_for(record.name, record.id);
+          if (::mkdir((temporary / "runtime").c_str(), 0700) != 0) throw std::system_error(errno, std::generic_category(), "mkdir");
+          replace_file(temporary / record_file, serialize(record));
+          sync_directory(names_of(m_root));
+          const fs::path final_place = workspaces_of(m_root) / record.id;
+          if (::rename(temporary.c_str(), final_place.c_str()) != 0) throw std::system_error(errno, std::generic_category(), "rename");
+          sync_directory(workspaces_of(m_root));
+          return Claim(record.id, final_place, std::move(*lock));
+        } catch (...) {
+          ::unlink((names_of(m_root) / record.name).c_str());
+          const fs::path final_place = workspaces_of(m_root) / record.id;
+          if (is_there(final_place)) ::rename(final_place.c_str(), temporary.c_str());
+          throw;
+        }
+      } catch (...) {
+        if (is_there(temporary)) remove_tree(temporary, "lock");
+        throw;
+      }
+    }
+  } catch (const std::system_error& error) {
+    rethrow(what, error);
+  }
+}
+
+std::string Store::available_name(const std::string& base, const std::optional<std::string>& wanted) const {
+  const std::string& name = wanted ? *wanted : base;
+  require_name(name);
+  const std::string owner = read_name(m_root, name);
+  if (owner.empty() || !is_alive(m_root, owner)) return name;
+  if (wanted) name_taken(m_root, name);
+  return candidate(base, free_number(m_root, base, 1));
+}
+
+std::string Store::resolve(const std::string& given) const {
+  const fs::path workspaces = workspaces_of(m_root);
+  try {
+    if (check_name(given).empty()) {
+      std::string id = read_name(m_root, given);
+      if (!id.empty() && is_there(workspaces / id)) return id;
+    }
+    if (is_workspace_id(given) && is_there(workspaces / given)) return given;
+    if (given.empty()) throw Error(ErrorKind::usage, "a workspace's name must not be empty");
+    const auto ids = ids_of(m_root);
+    if (given.size() >= 4 && given.size() < 64 && is_hexadecimal(given)) {
+      std::vector<std::string> fitting;
+      for (const auto& id : ids)
+        if (id.compare(0, given.size(), given) == 0) fitting.push_back(id);
+      if (fitting.size() == 1) return fitting.front();
+      if (fitting.size() > 1) {
+        std::sort(fitting.begin(), fitting.end());
+        std::string list;
+        for (std::size_t i = 0; i < fitting.size() && i < 8; ++i) list += (i == 0 ? "" : ", ") + fitting[i].substr(0, std::max<std::size_t>(12, given.size() + 4));
+        throw Error(ErrorKind::no_workspace, "no workspace '" + given + "': " + std::to_string(fitting.size()) + " ids begin so",
+                    "type more digits: " + list);
+      }
+    }
+    // A removal that was killed has freed the name already, but the workspace is still there and must be reachable.
+    const auto all_names = names();
+    std::set<std::string> named;
+    for (const auto& name : all_names) named.insert(read_name(m_root, name));
+    for (const auto& id : ids)
+      if (named.count(id) == 0) {
+        const Fd directory = open_workspaces(m_root);
+        const auto entry = RecordReader(m_root, directory.get()).read(id);
+        if (entry && entry->record && entry->record->name == given) return id;
+      }
+    no_workspace(given, all_names);
+  } catch (const std::system_error& error) {
+    rethrow("cannot read the store '" + m_root.string() + "'", error);
+  }
+}
+
+Entry Store::read(const std::string& id) const {
+  const Fd directory = open_workspaces(m_root);
+  if (!directory && errno != ENOENT) fail("cannot read the store '" + m_root.string() + "'", errno);
+  if (directory)
+    if (auto entry = RecordReader(m_root, directory.get()).read(id)) return *entry;
+  throw Error(ErrorKind::no_workspace, "no workspace '" + short_id(id) + "' any more");
+}
+
+std::vector<Entry> Store::list() const {
+  std::vector<std::string> ids;
+  try {
+    ids = ids_of(m_root);
+  } catch (const std::system_error& error) {
+    rethrow("cannot read the store '" + m_root.string() + "'", error);
+  }
+  if (ids.empty()) return {};
+  const Fd directory = open_workspaces(m_root);
+  if (!directory) {
+    if (errno == ENOENT) return {};
+    fail("cannot read the store '" + m_root.string() + "'", errno);
+  }
+  std::vector<std::optional<Entry>> read(ids.size());
+  const auto work = [&](std::size_t from, std::size_t to) {
+    RecordReader reader(m_root, directory.get());
+    for (std::size_t i = from; i < to; ++i) read[i] = reader.read(ids[i]);
+  };
+  // Starting a thread costs as much as reading some ten records.
+  const std::size_t workers = std::clamp<std::size_t>(std::min<std::size_t>(std::thread::hardware_concurrency(), ids.size() / 100), 1, 4);
+  {
+    std::vector<std::jthread> threads;
+    const std::size_t share = ids.size() / workers;
+    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work, i * share, i + 1 == workers ? ids.size() : (i + 1) * share);
+    work(0, workers == 1 ? ids.size() : share);
+  }
+  std::vector<Entry> entries;
+  entries.reserve(ids.size());
+  for (auto& entry : read)
+    if (entry) entries.push_back(std::move(*entry));
+  const auto created = [](const Entry& entry) { return entry.record ? entry.record->created_ms : 0; };
+  std::sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
+    if (created(a) != created(b)) return created(a) < created(b);
+    return a.name != b.name ? a.name < b.name : a.id < b.id;
+  });
+  return entries;
+}
+
+std::vector<std::string> Store::names() const {
+  try {
+    auto names = entries_of(names_of(m_root));
+    names.erase(std::remove_if(names.begin(), names.end(), [](const std::string& name) { return name.front() == '.'; }), names.end());
+    return names;
+  } catch (const std::system_error& error) {
+    rethrow("cannot read the store '" + m_root.string() + "'", error);
+  }
+}
+
+Claim Store::claim(const std::string& id, int timeout_ms, const std::function<void()>& waiting) const {
+  const fs::path directory = workspaces_of(m_root) / id;
+  if (is_there(m_root)) check_ownership(m_root);
+  try {
+    if (is_there(directory) && !is_there(directory / "lock")) (void)open_lock_file(directory / "lock");
+    if (auto lock = FileLock::acquire(directory / "lock", timeout_ms, waiting)) return Claim(id, directory, std::move(*lock));
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::no_such_file_or_directory)
+      throw Error(ErrorKind::no_workspace, "no workspace '" + short_id(id) + "' any more: another kortex-cli removed it");
+    rethrow("cannot lock workspace '" + short_id(id) + "'", error);
+  }
+  throw Error(ErrorKind::busy, "workspace '" + short_id(id) + "' is busy: another kortex-cli is working on it");
+}
+
+bool Store::is_claimed(const std::string& id) const {
+  try {
+    return FileLock::is_held(workspaces_of(m_root) / id / "lock");
+  } catch (const std::system_error&) {
+    return false;
+  }
+}
+
+void Store::write(const Claim& claim, const Record& record) const {
+  try {
+    replace_file(claim.directory() / record_file, serialize(record));
+  } catch (const std::system_error& error) {
+    rethrow("cannot store workspace '" + record.name + "'", error);
+  }
+}
+
+void Store::rename(const Claim& claim, Record& record, const std::string& new_name) const {
+  if (new_name == record.name) return;
+  require_name(new_name);
+  const std::string old_name = record.name;
+  try {
+    if (read_name(m_root, new_name) != claim.id() && !reserve(m_root, new_name, claim.id()))
+      throw Error(ErrorKind::failed, "cannot rename workspace '" + old_name + "' to '" + new_name + "': workspace " +
+                                         short_id(read_name(m_root, new_name)) + " has that name");
+    sync_directory(names_of(m_root));
+    record.name = new_name;
+    write(claim, record);
+    // A kill before this leaves the old name as another one of the same workspace.
+    if (read_name(m_root, old_name) == claim.id()) ::unlink((names_of(m_root) / old_name).c_str());
+    sync_directory(names_of(m_root));
+  } catch (const std::system_error& error) {
+    rethrow("cannot rename workspace '" + old_name + "'", error);
+  }
+}
+
+void Store::write_log(const Claim& claim, const std::string& text) const {
+  try {
+    replace_file(claim.directory() / "log", text);
+  } catch (const std::system_error& error) {
+    rethrow("cannot write the log of workspace '" + short_id(claim.id()) + "'", error);
+  }
+}
+
+void Store::remove(Claim claim) const {
+  try {
+    const Fd directory = open_workspaces(m_root);
+    const auto entry = RecordReader(m_root, directory.get()).read(claim.id());
+    std::string name = entry ? entry->name : std::string();
+    if (name.empty() || read_name(m_root, name) != claim.id()) name = name_of(m_root, claim.id());
+    if (!name.empty()) ::unlink((names_of(m_root) / name).c_str());
+    sync_directory(names_of(m_root));
+    make_private_directories(tmp_of(m_root));
+    const fs::path remains = tmp_of(m_root) / claim.id();
+    if (::rename(claim.directory().c_str(), remains.c_str()) != 0)
+      throw std::system_error(errno, std::generic_category(), claim.directory().string());
+    sync_directory(workspaces_of(m_root));
+    try {
+      remove_tree(remains, "lock");
+    } catch (const std::system_error&) {
+      // Files of another user (a container's) can stop this. The workspace is gone; the next sweep tries again.
+    }
+  } catch (const std::system_error& error) {
+    rethrow("cannot remove workspace '" + short_id(claim.id()) + "' from the store", error);
+  }
+}
+
+void Store::sweep() const {
+  try {
+    for (const auto& name : entries_of(tmp_of(m_root)))
+      if (is_workspace_id(name)) delete_remains(tmp_of(m_root) / name);
+  } catch (const std::system_error&) {
+    // Nothing depends on it.
+  }
+}
+
+}  // namespace kortex::host
