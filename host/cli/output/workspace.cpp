@@ -172,9 +172,9 @@ std::vector<std::string> guarantee_names(std::uint64_t enforces) {
     std::uint64_t bit;
     const char* name;
   };
-  constexpr Bit bits[] = {{KORTEX_GUARANTEE_NETWORK_ALLOW, "network-allow"},
-                          {KORTEX_GUARANTEE_NETWORK_DENY, "network-deny"},
-                          {KORTEX_GUARANTEE_NETWORK_DENY_HOSTS, "network-deny-hosts"},
+  constexpr Bit bits[] = {{KORTEX_GUARANTEE_NETWORK_ALLOW, "network=allow"},
+                          {KORTEX_GUARANTEE_NETWORK_DENY, "network=deny"},
+                          {KORTEX_GUARANTEE_NETWORK_DENY_HOSTS, "network=deny-hosts"},
                           {KORTEX_GUARANTEE_HOST_LOOPBACK, "host-loopback"},
                           {KORTEX_GUARANTEE_MOUNTS, "mounts"},
                           {KORTEX_GUARANTEE_READ_ONLY_MOUNTS, "read-only-mounts"},

@@ -24,7 +24,7 @@ ExecEnd connect_with_terminal(Invocation& invocation, Manager& manager, const st
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::wrong_state) throw;
   }
-  invocation.reporter().notice("starting workspace " + in_quotes(workspace));
+  invocation.reporter().notice("starting " + in_quotes(workspace));
   manager.start(workspace);
   return connect_raw(invocation, request, connect);
 }
