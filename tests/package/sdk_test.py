@@ -94,6 +94,19 @@ class Sdk(unittest.TestCase):
             self.skipTest("pkg-config is not installed")
         self.check_plugin(self.build_c_example(), "proc", "0.1.0")
 
+    def test_the_guide_quotes_the_hosts_refusals(self):
+        """The left column of the last table, up to what differs from file to file, is in the host's sources."""
+        table = self.installed("README.md").read_text().split("| `runtime list` or the error says |")[1]
+        host = re.sub(r'"\s*\n?\s*"', "", "".join(path.read_text() for path in (self.source / "host" / "runtimes").glob("*.cpp")))
+        quoted = re.findall(r"`([^`]*)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:]))
+        self.assertGreater(len(quoted), 8)
+        for message in quoted:
+            if message.startswith("undefined symbol"):
+                continue  # the dynamic linker's
+            message = re.sub(r"^(it|its directory '…') (can be|belongs)", r"\2", message)
+            start = re.split(r"'|…|\(|\d|arm64", message)[0].strip()
+            self.assertIn(start, host, f"the guide quotes '{message}'")
+
     def test_a_plugin_with_a_missing_symbol_does_not_link(self):
         project = self.path / "incomplete"
         shutil.copytree(self.installed("template"), project)
