@@ -23,6 +23,8 @@ extern const Command workspace_rename_command;
 extern const Command workspace_wait_command;
 extern const Command runtime_list_command;
 extern const Command runtime_info_command;
+extern const Command runtime_install_command;
+extern const Command runtime_uninstall_command;
 extern const Command agent_list_command;
 extern const Command agent_show_command;
 extern const Command info_command;
@@ -47,6 +49,8 @@ constexpr const Command* table[] = {
     &workspace_wait_command,
     &runtime_list_command,
     &runtime_info_command,
+    &runtime_install_command,
+    &runtime_uninstall_command,
     &agent_list_command,
     &agent_show_command,
     &info_command,

@@ -77,6 +77,12 @@ std::string volatile_directory(const Environment& environment, const std::string
   return parent + '/' + runtime;
 }
 
+fs::path user_runtime_directory(const Environment& environment) {
+  const std::string home = home_directory(environment);
+  if (home.empty()) throw Error(ErrorKind::failed, "cannot tell where your runtimes are kept: HOME is not set");
+  return fs::path(home) / ".local/lib/kortex/runtimes";
+}
+
 std::string session_program(const Environment& environment) {
   const fs::path prefix = prefix_of(environment);
   if (prefix.empty()) return {};

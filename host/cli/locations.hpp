@@ -20,6 +20,9 @@ namespace kortex::host {
 /// Throws Error(refused) when somebody else could write to it.
 [[nodiscard]] std::string volatile_directory(const Environment&, const std::string& runtime);
 
+/// Where the user's own runtimes are: ~/.local/lib/kortex/runtimes. Throws Error when HOME is not set.
+[[nodiscard]] std::filesystem::path user_runtime_directory(const Environment&);
+
 /// The installed session holder, or empty.
 [[nodiscard]] std::string session_program(const Environment&);
 
