@@ -143,6 +143,19 @@ BOOST_AUTO_TEST_CASE(lists_nothing_as_nothing_and_says_how_to_begin) {
   BOOST_TEST(json.err == "");
 }
 
+BOOST_AUTO_TEST_CASE(installs_only_what_could_be_loaded_and_leaves_nothing_of_the_rest) {
+  CommandLine line;
+  line.variables["HOME"] = line.sandbox.path().string();
+  const Result refused = line.run({"runtime", "install", "/bin/true"});
+  BOOST_TEST(refused.status == 7);
+  BOOST_TEST(refused.out == "");
+  BOOST_TEST(refused.err.starts_with("kortex-cli: error: cannot install '/bin/true': "));
+  BOOST_TEST(std::filesystem::is_empty(line.sandbox / ".local/lib/kortex/runtimes"));
+  const Result absent = line.run({"runtime", "uninstall", "echo"});
+  BOOST_TEST(absent.status == 4);
+  BOOST_TEST(absent.err.starts_with("kortex-cli: error: no runtime 'echo' of your own: "));
+}
+
 BOOST_AUTO_TEST_CASE(completes_commands_options_and_choices) {
   CommandLine line;
   line.variables["HOME"] = line.sandbox.path().string();
