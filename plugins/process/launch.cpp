@@ -75,6 +75,8 @@ pid_t spawn(const std::vector<std::string>& command, const std::vector<std::stri
   int number = 3;
   for (const Fd* fd : {&given.listen, &given.lock, &given.status, &given.log0, &given.log1, &given.ready})
     ::posix_spawn_file_actions_adddup2(&actions, fd->get(), number++);
+  // Whatever our caller left open (its locks!) would live as long as the agent.
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, number);
   sigset_t all, none;
   ::sigfillset(&all);
   ::sigemptyset(&none);
@@ -129,9 +131,7 @@ void launch_holder(const Call& call, const InstanceFiles& files, const Launch& l
   given.said = lifted(Fd(::memfd_create("kortex-holder", MFD_CLOEXEC)), "memfd");
   replace_file(files.path("boot"), boot_id());
 
-  const char* path = ::getenv("PATH");
-  const pid_t pid = spawn(command_of(launch),
-                          {std::string("PATH=") + (path != nullptr ? path : "/usr/bin:/bin"), instance_marker(launch.key)}, given);
+  const pid_t pid = spawn(command_of(launch), {"PATH=/usr/bin:/bin", instance_marker(launch.key)}, given);
   const Fd said = std::move(given.said);
   given = Descriptors();  // ours would keep the pipe open, and the instance "alive"
 

@@ -12,6 +12,7 @@
 #include "paths.hpp"
 #include "processes.hpp"
 #include "sandbox_view.hpp"
+#include "time_limit.hpp"
 
 namespace kortex::process {
 
@@ -277,12 +278,14 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     const bool lived = files.alive();
     if (lived) {
       const std::int64_t holder = files.holder_pid();
+      // The holder is in the agent's reach, who may have stopped it: it is asked, and not relied on.
+      const TimeLimit enough(call.raw()->cancel_fd, grace + 2s);
       try {
-        session::Client::connect(socket_of(files), 2000).stop(static_cast<int>(grace.count()), call.raw()->cancel_fd);
-      } catch (const session::Error& error) {
-        if (error.code == KORTEX_E_CANCELLED) throw Cancelled();
+        session::Client::connect(socket_of(files), 2000).stop(static_cast<int>(grace.count()), enough.fd());
+      } catch (const session::Error&) {
+        call.throw_if_cancelled();
       }
-      if (holder == 0 || !files.wait_until_dead(call, 1s)) {
+      if (holder == 0 || !files.wait_until_dead(call, 500ms)) {
         kill_instance(files);
         if (!files.wait_until_dead(call, 10s))
           throw Error(KORTEX_E_TIMEOUT, "cannot stop " + quoted(ref.name()) + ": its processes cannot be killed");

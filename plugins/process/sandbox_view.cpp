@@ -117,7 +117,7 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
   const std::string target = normal(workspace.target_path);
   if (sources == "/" || target == "/")
     throw Error(KORTEX_E_INVALID, "cannot use '/' as the sources: nothing would be kept from the agent");
-  if (!is_directory(sources)) throw Error(KORTEX_E_NOT_FOUND, "cannot read the sources " + quoted(sources) + ": no such directory");
+  if (!is_directory(sources)) throw Error(KORTEX_E_INVALID, "cannot read the sources " + quoted(sources) + ": no such directory");
   const std::vector<std::string> hidden = private_places(places);
   if (lies_in(resolved(sources), resolved(places.state_dir)) ||
       std::find(hidden.begin(), hidden.end(), resolved(sources)) != hidden.end())
@@ -141,7 +141,7 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
     if (at == "/") throw Error(KORTEX_E_INVALID, "cannot mount " + quoted(path) + " at '/'");
     if (!exists(path)) {
       if ((mount.flags & KORTEX_MOUNT_OPTIONAL) != 0) continue;
-      throw Error(KORTEX_E_NOT_FOUND, "cannot mount " + quoted(path) + ": no such file or directory");
+      throw Error(KORTEX_E_INVALID, "cannot mount " + quoted(path) + ": no such file or directory");
     }
     const bool read_only = (mount.flags & KORTEX_MOUNT_READ_ONLY) != 0;
     if (!read_only) writable.push_back(path);
@@ -181,6 +181,7 @@ std::vector<std::string> bubblewrap_arguments(const std::vector<Mounted>& view, 
       case Kind::bind: add("--bind", mounted.source, mounted.target); break;
       case Kind::read_only_bind: add("--ro-bind", mounted.source, mounted.target); break;
       case Kind::symlink: add("--symlink", mounted.source, mounted.target); break;
+      case Kind::directory: add("--dir", "", mounted.target); break;
       case Kind::scratch: add("--tmpfs", "", mounted.target); break;
       case Kind::proc: add("--proc", "", mounted.target); break;
       case Kind::dev: add("--dev", "", mounted.target); break;

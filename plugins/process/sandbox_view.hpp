@@ -26,7 +26,7 @@ struct HostPlaces {
 inline constexpr const char* holder_in_sandbox = "/run/kortex/session";
 
 struct Mounted {
-  enum class Kind { bind, read_only_bind, symlink, scratch, empty, proc, dev };  ///< empty: a read-only nothing
+  enum class Kind { bind, read_only_bind, symlink, directory, scratch, empty, proc, dev };  ///< empty: a read-only nothing
   Kind kind;
   std::string source;  ///< on the host; a symlink's text; "" for the others
   std::string target;

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -18,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // What lies directly in /etc and is wanted whole. A star at the end: everything that begins so.
-// Sorted: looked up by binary search. Never here: shadow, gshadow, ssh, sudoers, ssl/private, krb5.keytab, …
+// Never here: shadow, gshadow, ssh, sudoers, ssl/private, krb5.keytab, …
 constexpr std::array etc_names{
     std::string_view("ImageMagick-*"), std::string_view("alternatives"),    std::string_view("bash.bashrc"),
     std::string_view("bash_completion*"), std::string_view("bashrc"),       std::string_view("ca-certificates*"),
@@ -93,6 +94,20 @@ void add_etc(std::vector<Mounted>& view) {
   view.push_back({Mounted::Kind::symlink, "/proc/self/mounts", "/etc/mtab"});
 }
 
+// The kernel asks of most of these files only that the reader be uid 0 of the machine, which root is in the
+// sandbox, too, capabilities or not: /proc/sys/kernel/core_pattern would be a way out. bubblewrap covers them when
+// access() says that they are writable, which is not so for directories of mode 0555.
+void cover_kernel_files(std::vector<Mounted>& view) {
+  if (::geteuid() != 0) return;
+  for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi",
+                           "/proc/driver", "/proc/asound", "/proc/mtrr"})
+    if (exists(path)) view.push_back({Mounted::Kind::read_only_bind, path, path});
+  for (const char* path : {"/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup",
+                           "/proc/timer_list", "/proc/sched_debug", "/proc/slabinfo", "/proc/vmallocinfo", "/proc/pagetypeinfo",
+                           "/proc/interrupts", "/proc/iomem", "/proc/ioports", "/proc/latency_stats"})
+    if (exists(path)) view.push_back({Mounted::Kind::read_only_bind, "/dev/null", path});
+}
+
 }  // namespace
 
 std::vector<Mounted> system_files() {
@@ -110,8 +125,11 @@ std::vector<Mounted> system_files() {
   }
   for (const char* path : {"/opt", "/nix/store", "/gnu/store", "/snap"})
     if (is_directory(path)) view.push_back({Kind::read_only_bind, path, path});
+  // What bubblewrap makes on its way to a mount is for the owner alone; these are open on every system.
+  for (const char* path : {"/etc", "/etc/ssl", "/var"}) view.push_back({Kind::directory, "", path});
   add_etc(view);
   view.push_back({Kind::proc, "", "/proc"});
+  cover_kernel_files(view);
   view.push_back({Kind::dev, "", "/dev"});
   view.push_back({Kind::scratch, "", "/run"});
   view.push_back({Kind::symlink, "/run", "/var/run"});
