@@ -49,7 +49,8 @@ class Members {
     if (value != absent) m_object[key] = value;
     return *this;
   }
-  Members& add(const char* key, bool value) {
+  /// Not add(): a string literal would rather be a bool than a string_view.
+  Members& flag(const char* key, bool value) {
     if (value) m_object[key] = true;
     return *this;
   }
@@ -83,7 +84,7 @@ Members spec_members(const WorkspaceSpec& spec) {
   members.add("argv", spec.agent_argv).add("env", spec.env).add("env_passthrough", spec.env_passthrough);
   json::array mounts;
   for (const auto& mount : spec.mounts)
-    mounts.push_back(Members().add("host", mount.host).add("target", mount.target).add("ro", mount.read_only).add("optional", mount.optional).take());
+    mounts.push_back(Members().add("host", mount.host).add("target", mount.target).flag("ro", mount.read_only).flag("optional", mount.optional).take());
   members.add("mounts", std::move(mounts));
   json::array ports;
   for (const auto& port : spec.ports)

@@ -45,7 +45,10 @@ int empty_directory(Fd directory, const std::string& keep, int depth) {
       note(error);
       continue;
     }
-    if ((status.st_mode & 0700) != 0700) ::fchmodat(at, name.c_str(), 0700, 0);
+    if ((status.st_mode & 0700) != 0700 && ::fchmodat(at, name.c_str(), 0700, 0) != 0) {
+      note(errno);
+      continue;
+    }
     Fd inner(::openat(at, name.c_str(), flags));
     if (!inner || depth == deepest) {
       note(inner ? ELOOP : errno);
