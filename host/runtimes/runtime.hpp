@@ -135,6 +135,7 @@ class Runtime {
   Runtime(PluginFile file, RuntimeContext context);
 
   [[nodiscard]] const PluginFile& file() const { return m_file; }
+  [[nodiscard]] const RuntimeContext& context() const { return m_context; }
 
   // Every function: throws Error. What a plugin said with fail() becomes message, hint and detail; its code
   // becomes the kind (UNAVAILABLE → no_runtime, STATE → wrong_state, TIMEOUT/BUSY → busy, INVALID/

@@ -1,0 +1,554 @@
+#include "runtimes/operation.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "runtimes/frames.hpp"
+#include "runtimes/operation_child.hpp"
+#include "runtimes/signal_watch.hpp"
+#include "runtimes/text.hpp"
+
+namespace kortex::host {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kill_after_deadline{2000};
+constexpr milliseconds kill_after_cancel{10000};
+constexpr milliseconds close_within{2000};
+constexpr milliseconds three_interrupts_within{2000};
+constexpr std::size_t max_message = 4096;
+constexpr std::size_t max_detail = 64 * 1024;
+constexpr std::size_t max_json = 64 * 1024;
+constexpr std::size_t noise_kept = 64 * 1024;
+constexpr std::size_t read_size = 64 * 1024;
+
+class SharedMapping {
+ public:
+  SharedMapping() {
+    void* memory = ::mmap(nullptr, sizeof(SharedBuffer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
+    // Default, not value initialization: zeroing would touch all of its pages.
+    m_buffer = new (memory) SharedBuffer;
+  }
+  SharedMapping(const SharedMapping&) = delete;
+  SharedMapping& operator=(const SharedMapping&) = delete;
+  ~SharedMapping() { ::munmap(m_buffer, sizeof(SharedBuffer)); }
+  SharedBuffer* get() const { return m_buffer; }
+
+ private:
+  SharedBuffer* m_buffer;
+};
+
+std::string crash_word(int signal) {
+  switch (signal) {
+    case SIGSEGV: return "segmentation fault";
+    case SIGABRT: return "aborted";
+    case SIGBUS: return "bus error";
+    case SIGFPE: return "arithmetic error";
+    case SIGILL: return "illegal instruction";
+    default: {
+      const char* name = ::sigabbrev_np(signal);
+      return name == nullptr ? "signal " + std::to_string(signal) : "SIG" + std::string(name);
+    }
+  }
+}
+
+ErrorKind kind_of(kortex_status status) {
+  switch (status) {
+    case KORTEX_E_UNAVAILABLE: return ErrorKind::no_runtime;
+    case KORTEX_E_STATE: return ErrorKind::wrong_state;
+    case KORTEX_E_TIMEOUT:
+    case KORTEX_E_BUSY: return ErrorKind::busy;
+    case KORTEX_E_INVALID:
+    case KORTEX_E_UNSUPPORTED:
+    case KORTEX_E_PERMISSION: return ErrorKind::refused;
+    case KORTEX_E_CANCELLED: return ErrorKind::cancelled;
+    default: return ErrorKind::failed;
+  }
+}
+
+std::string duration_text(milliseconds time) {
+  if (time.count() % 1000 != 0) return std::to_string(time.count()) + " ms";
+  return std::to_string(time.count() / 1000) + " s";
+}
+
+/// What the child reported, as far as it is to be remembered.
+struct Report {
+  struct Failure {
+    std::string message, hint, detail;
+  };
+  std::string stage = "load";
+  std::optional<Failure> failure;
+  std::optional<Error> error;
+  std::optional<std::string> threw;
+  std::optional<kortex_status> status;
+  bool garbage = false;
+};
+
+class Operation {
+ public:
+  Operation(const OperationSpec& spec, const sigset_t& mask) : m_spec(spec) { start(mask); }
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  ~Operation() {
+    if (m_pid <= 0) return;
+    kill();
+    reap();
+  }
+
+  [[nodiscard]] bool ended() const { return m_pid <= 0; }
+
+  // ------------------------------------------------------------------ waiting
+
+  static constexpr std::size_t fd_count = 3;
+  void add_fds(std::vector<pollfd>& fds) const {
+    fds.push_back({ended() ? -1 : m_report.get(), POLLIN, 0});
+    fds.push_back({ended() ? -1 : m_noise_fd.get(), POLLIN, 0});
+    fds.push_back({ended() ? -1 : m_pidfd.get(), POLLIN, 0});
+  }
+  void handle(const pollfd* fds) {
+    if (ended()) return;
+    if (fds[1].revents != 0) read_noise(false);
+    if (fds[0].revents != 0) read_report(false);
+    if (fds[2].revents != 0) finish();
+  }
+  [[nodiscard]] std::optional<Clock::time_point> next_event() const {
+    if (ended()) return std::nullopt;
+    return m_kill_at ? m_kill_at : m_deadline;
+  }
+  void on_time(Clock::time_point now) {
+    if (ended()) return;
+    if (m_kill_at) {
+      if (now >= *m_kill_at) kill();
+    } else if (m_deadline && now >= *m_deadline) {
+      m_timed_out = true;
+      cancel(kill_after_deadline);
+    }
+  }
+
+  // ------------------------------------------------------------------ signals
+
+  void on_signal(int signal, Clock::time_point now) {
+    if (ended()) return;
+    if (signal == SIGWINCH) {
+      tell(m_resize.write, 0);
+      return;
+    }
+    if (m_spec.streams == Streams::pipe && !m_interrupted) {
+      if (signal == SIGINT) {
+        m_interrupts.push_back(now);
+        if (m_interrupts.size() > 3) m_interrupts.erase(m_interrupts.begin());
+      }
+      const bool insists = m_interrupts.size() == 3 && now - m_interrupts.front() < three_interrupts_within;
+      if (!(signal == SIGINT && insists)) {
+        tell(m_signals.write, static_cast<unsigned char>(signal));
+        return;
+      }
+    }
+    if (m_interrupted && signal == SIGINT) {
+      kill();
+      return;
+    }
+    m_interrupted = true;
+    cancel(kill_after_cancel);
+  }
+
+  [[nodiscard]] std::exception_ptr take_exception() { return std::exchange(m_exception, nullptr); }
+  [[nodiscard]] OperationResult take_result() { return std::move(m_result); }
+
+ private:
+  void start(const sigset_t& mask) {
+    Pipe report = Pipe::make(), noise = Pipe::make(), cancel = Pipe::make();
+    std::array<Fd, 3> terminal;
+    if (m_spec.streams != Streams::none) {
+      for (int fd = 0; fd < 3; ++fd) terminal[static_cast<std::size_t>(fd)].reset(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+      m_signals = Pipe::make(O_NONBLOCK);
+      if (m_spec.streams == Streams::terminal) m_resize = Pipe::make(O_NONBLOCK);
+    }
+    ChildStart child;
+    if (m_spec.timeout > milliseconds::zero()) {
+      m_deadline = Clock::now() + m_spec.timeout;
+      // libstdc++'s steady_clock is CLOCK_MONOTONIC.
+      child.call.deadline_ms = std::chrono::duration_cast<milliseconds>(m_deadline->time_since_epoch()).count();
+    }
+    child.parent = ::getpid();
+    child.cancel_write_fd = cancel.write.get();
+    child.noise_fd = noise.write.get();
+    child.signal_mask = mask;
+    child.call.report_fd = report.write.get();
+    child.call.shared = m_shared.get();
+    child.call.context = m_spec.context;
+    child.call.cancel_fd = cancel.read.get();
+    child.call.resize_fd = m_resize.read.get();
+    child.call.signal_fd = m_signals.read.get();
+    child.call.terminal_in = terminal[0].get();
+    child.call.terminal_out = terminal[1].get();
+    child.call.terminal_err = terminal[2].get();
+
+    m_pid = ::fork();
+    if (m_pid < 0)
+      throw Error(ErrorKind::failed, "cannot start a process for " + title_of(*m_spec.file) + ": " + reason_of(errno));
+    if (m_pid == 0) {
+      // The ends that are the parent's: while we had them, we would not see it close them.
+      report.read.reset();
+      noise.read.reset();
+      m_resize.write.reset();
+      m_signals.write.reset();
+      run_child(m_spec, child);
+    }
+    m_pidfd.reset(::pidfd_open(m_pid, 0));
+    m_report = std::move(report.read);
+    m_noise_fd = std::move(noise.read);
+    m_cancel = std::move(cancel.write);
+    ::fcntl(m_report.get(), F_SETFL, O_NONBLOCK);
+    ::fcntl(m_noise_fd.get(), F_SETFL, O_NONBLOCK);
+    if (!m_pidfd)
+      throw Error(ErrorKind::failed, "cannot watch a process for " + title_of(*m_spec.file) + ": " + reason_of(errno));
+  }
+
+  static void tell(const Fd& to, unsigned char byte) {
+    if (to) [[maybe_unused]]
+      const ssize_t n = ::write(to.get(), &byte, 1);
+  }
+
+  void cancel(milliseconds kill_after) {
+    if (!m_cancelled) tell(m_cancel, 0);
+    m_cancelled = true;
+    const Clock::time_point kill_at = Clock::now() + kill_after;
+    if (!m_kill_at || kill_at < *m_kill_at) m_kill_at = kill_at;
+  }
+
+  void kill() {
+    m_killed = true;
+    m_kill_at.reset();
+    m_deadline.reset();
+    ::kill(m_pid, SIGKILL);
+    kill_programs();
+  }
+
+  /// They have process groups of their own and would outlive the child that was to end them.
+  void kill_programs() {
+    for (const pid_t group : std::exchange(m_programs, {})) ::kill(-group, SIGKILL);
+  }
+
+  int reap() {
+    int status = 0;
+    while (::waitpid(m_pid, &status, 0) < 0 && errno == EINTR) {}
+    m_pid = -1;
+    return status;
+  }
+
+  // ------------------------------------------------------------------ reading
+
+  /// What it prints is kept up to a limit, the newest.
+  void read_noise(bool all) {
+    std::array<char, read_size> chunk;
+    std::size_t total = 0;
+    while (m_noise_fd && total < 16 * noise_kept) {
+      const ssize_t n = ::read(m_noise_fd.get(), chunk.data(), chunk.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EAGAIN) return;
+      if (n <= 0) {
+        m_noise_fd.reset();
+        return;
+      }
+      total += static_cast<std::size_t>(n);
+      m_noise.append(chunk.data(), static_cast<std::size_t>(n));
+      if (m_noise.size() > 2 * noise_kept) m_noise.erase(0, m_noise.size() - noise_kept);
+      if (!all) return;
+    }
+  }
+
+  void read_report(bool all) {
+    while (m_report) {
+      const std::size_t before = m_bytes.size();
+      m_bytes.resize(before + read_size);
+      const ssize_t n = ::read(m_report.get(), m_bytes.data() + before, read_size);
+      m_bytes.resize(before + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EAGAIN) return;
+      if (n <= 0) {
+        m_report.reset();
+        return;
+      }
+      m_bytes.erase(0, take_frames(m_bytes));
+      if (!all) return;
+    }
+  }
+
+  /// Returns how many bytes were whole frames.
+  std::size_t take_frames(std::string_view bytes) {
+    const std::size_t whole = bytes.size();
+    while (bytes.size() >= frame_header_size && !m_seen.garbage) {
+      std::uint32_t size = 0;
+      std::memcpy(&size, bytes.data(), sizeof size);
+      if (size > max_frame_size) return give_up_reading(), whole;
+      if (bytes.size() - frame_header_size < size) break;
+      const auto tag = static_cast<Frame>(bytes[sizeof size]);
+      if (!take_frame(tag, bytes.substr(frame_header_size, size))) return give_up_reading(), whole;
+      bytes.remove_prefix(frame_header_size + size);
+    }
+    return m_seen.garbage ? whole : whole - bytes.size();
+  }
+
+  void give_up_reading() {
+    m_seen.garbage = true;
+    m_report.reset();
+    if (!ended()) kill();
+  }
+
+  bool take_frame(Frame tag, std::string_view payload) {
+    FrameReader frame(payload);
+    switch (tag) {
+      case Frame::stage: m_seen.stage = clean_line(frame.text(), 32); break;
+      case Frame::log: {
+        const auto level = std::clamp<std::int32_t>(frame.number<std::int32_t>(), KORTEX_LOG_TRACE, KORTEX_LOG_ERROR);
+        const std::string text = clean_line(frame.text(), max_message);
+        if (frame.ok()) guarded([&] { log(level, text); });
+        break;
+      }
+      case Frame::progress: {
+        Progress progress;
+        progress.phase = clean_line(frame.text(), max_message);
+        progress.done = frame.number<std::int64_t>();
+        progress.total = frame.number<std::int64_t>();
+        progress.message = clean_line(frame.text(), max_message);
+        if (frame.ok() && m_spec.context->progress) guarded([&] { m_spec.context->progress(progress); });
+        break;
+      }
+      case Frame::output: {
+        const auto stream = frame.number<kortex_stream>();
+        const std::string_view bytes = frame.text();
+        if (frame.ok() && m_spec.on_output)
+          guarded([&] { m_spec.on_output(stream == KORTEX_STREAM_STDERR ? KORTEX_STREAM_STDERR : KORTEX_STREAM_STDOUT, bytes); });
+        break;
+      }
+      case Frame::instance: {
+        Instance instance;
+        bool details_dropped = false;
+        if (!read_instance(payload, instance, details_dropped)) return false;
+        if (details_dropped)
+          guarded([&] {
+            log(KORTEX_LOG_WARN, title_of(*m_spec.file) + " reported details of '" + instance.key +
+                                     "' that are not a JSON object of at most 64 KiB: dropped");
+          });
+        if (m_spec.on_instance) guarded([&] { m_spec.on_instance(std::move(instance)); });
+        return true;
+      }
+      case Frame::failure: {
+        frame.number<kortex_status>();
+        Report::Failure failure;
+        failure.message = clean_line(frame.text(), max_message);
+        failure.hint = clean_line(frame.text(), max_message);
+        failure.detail = clean_text(frame.text(), max_detail);
+        m_seen.failure = std::move(failure);
+        break;
+      }
+      case Frame::json: m_result.json = frame.text(); break;
+      case Frame::value: m_result.value = frame.text(); break;
+      case Frame::error: {
+        const auto kind = static_cast<ErrorKind>(frame.number<std::int32_t>());
+        const std::string message(frame.text()), hint(frame.text()), detail(frame.text());
+        m_seen.error = Error(kind, message, hint, detail);
+        break;
+      }
+      case Frame::threw: m_seen.threw = clean_line(frame.text(), max_message); break;
+      case Frame::started: m_programs.insert(static_cast<pid_t>(frame.number<std::int64_t>())); break;
+      case Frame::ended: m_programs.erase(static_cast<pid_t>(frame.number<std::int64_t>())); break;
+      case Frame::done:
+        m_seen.status = frame.number<kortex_status>();
+        // The work is done; close() may not make us wait for ever.
+        m_deadline.reset();
+        m_kill_at = Clock::now() + close_within;
+        break;
+      default: return false;
+    }
+    return frame.ok();
+  }
+
+  template <class Function>
+  void guarded(Function function) {
+    if (m_exception) return;
+    try {
+      function();
+    } catch (...) {
+      m_exception = std::current_exception();
+      if (!ended()) cancel(kill_after_deadline);
+    }
+  }
+
+  void log(int level, const std::string& text) const {
+    if (m_spec.context->log) m_spec.context->log(level, text);
+  }
+
+  // ------------------------------------------------------------------ the end
+
+  void finish() {
+    // Read before reaping: a closed descriptor must not be mistaken for the end of a report that is still in the pipe.
+    read_report(true);
+    read_noise(true);
+    const SharedBuffer& shared = *m_shared.get();
+    const std::uint32_t left = shared.used.load(std::memory_order_acquire);
+    if (left > 0 && left <= SharedBuffer::capacity && !m_seen.garbage) take_frames({shared.bytes, left});
+    const int status = reap();
+    kill_programs();
+    if (m_noise.size() > noise_kept) m_noise.erase(0, m_noise.size() - noise_kept);
+    conclude(status);
+    if (m_spec.context->verbose && !m_noise.empty())
+      guarded([&] { log(KORTEX_LOG_DEBUG, clean_text(m_noise, noise_kept)); });
+    if (!m_result.json.empty() && !is_json_object(m_result.json, max_json)) {
+      m_result.json.clear();
+      guarded([&] {
+        log(KORTEX_LOG_WARN, title_of(*m_spec.file) + " gave a result in " + m_spec.function +
+                                 " that is not a JSON object of at most 64 KiB: dropped");
+      });
+    }
+  }
+
+  void fail(ErrorKind kind, const std::string& message, const std::string& hint = {}) {
+    m_result.error = Error(kind, message, hint, clean_text(m_noise, noise_kept));
+  }
+  [[nodiscard]] std::string report_hint() const {
+    return "this is a bug in the runtime; 'kortex-cli runtime info " + m_spec.file->name + "' tells who can mend it";
+  }
+
+  void conclude(int status) {
+    const std::string title = title_of(*m_spec.file);
+    const std::string& stage = m_seen.stage;
+    if (m_seen.error) {
+      m_result.error = *m_seen.error;
+    } else if (m_seen.status) {
+      conclude_status(*m_seen.status);
+      if (!(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        guarded([&] { log(KORTEX_LOG_WARN, title + " did not end properly in " + stage + " (bug in the runtime)"); });
+    } else if (m_killed && !m_seen.garbage) {
+      if (m_interrupted)
+        fail(ErrorKind::cancelled, stage + " was interrupted before " + title + " had ended it");
+      else
+        fail(ErrorKind::busy, title + " did not finish " + stage + " within " + duration_text(m_spec.timeout));
+    } else if (m_seen.threw) {
+      fail(ErrorKind::failed,
+           title + " threw an exception out of " + stage + (m_seen.threw->empty() ? "" : ": " + *m_seen.threw) +
+               " (bug in the runtime)");
+    } else if (m_seen.garbage) {
+      fail(ErrorKind::failed, title + " damaged the process it runs in during " + stage + " (bug in the runtime)");
+    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+      fail(ErrorKind::failed, title + " was killed in " + stage + " (perhaps the machine ran out of memory)");
+    } else if (WIFSIGNALED(status)) {
+      fail(ErrorKind::failed, title + " crashed in " + stage + " (" + crash_word(WTERMSIG(status)) + ")", report_hint());
+    } else {
+      fail(ErrorKind::failed, title + " ended the process in " + stage + " (bug in the runtime)", report_hint());
+    }
+  }
+
+  void conclude_status(kortex_status status) {
+    if (status == KORTEX_OK) return;
+    const std::string title = title_of(*m_spec.file);
+    const std::string function = m_seen.stage == "close" ? m_spec.function : m_seen.stage;
+    m_result.not_found = status == KORTEX_E_NOT_FOUND;
+    if (m_timed_out && !m_interrupted && (status == KORTEX_E_CANCELLED || status == KORTEX_E_TIMEOUT)) {
+      fail(ErrorKind::busy, title + " did not finish " + function + " within " + duration_text(m_spec.timeout));
+    } else if (status == KORTEX_E_CANCELLED) {
+      fail(ErrorKind::cancelled, function + " was cancelled");
+    } else if (m_seen.failure && !m_seen.failure->message.empty()) {
+      const Report::Failure& said = *m_seen.failure;
+      m_result.error = Error(kind_of(status), said.message, said.hint,
+                             said.detail.empty() ? clean_text(m_noise, noise_kept) : said.detail);
+    } else {
+      fail(kind_of(status), title + " returned " + std::to_string(status) + " from " + function +
+                                " without saying why (bug in the runtime)");
+    }
+  }
+
+  const OperationSpec& m_spec;
+  SharedMapping m_shared;
+  pid_t m_pid = -1;
+  Fd m_pidfd, m_report, m_noise_fd, m_cancel;
+  Pipe m_resize, m_signals;
+  std::optional<Clock::time_point> m_deadline, m_kill_at;
+  std::vector<Clock::time_point> m_interrupts;
+  bool m_cancelled = false, m_timed_out = false, m_interrupted = false, m_killed = false;
+  std::set<pid_t> m_programs;
+  std::string m_bytes, m_noise;
+  Report m_seen;
+  OperationResult m_result;
+  std::exception_ptr m_exception;
+};
+
+/// A command started with one of 0..2 closed would find its pipes there, and the child puts its own streams there.
+void occupy_standard_streams() {
+  for (int fd = 0; fd < 3; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0) [[maybe_unused]]
+      const int opened = ::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
+}
+
+void wait_for_event(const std::vector<std::unique_ptr<Operation>>& operations, std::vector<pollfd>& fds) {
+  std::optional<Clock::time_point> next;
+  for (const auto& operation : operations)
+    if (const auto event = operation->next_event(); event && (!next || *event < *next)) next = event;
+  int timeout = -1;
+  if (next) {
+    const auto rest = std::chrono::ceil<milliseconds>(*next - Clock::now()).count();
+    timeout = static_cast<int>(std::clamp<std::int64_t>(rest, 0, 24 * 3600 * 1000));
+  }
+  while (::poll(fds.data(), fds.size(), timeout) < 0)
+    if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
+}
+
+}  // namespace
+
+std::string title_of(const PluginFile& file) {
+  return "runtime '" + file.name + "'" + (file.descriptor ? " " + file.descriptor->version : "");
+}
+
+void OperationResult::check() const {
+  if (!error) return;
+  if (not_found) throw NotFound(error->kind(), error->message(), error->hint(), error->detail());
+  throw Error(*error);
+}
+
+std::vector<OperationResult> run_operations(const std::vector<OperationSpec>& specs) {
+  if (specs.empty()) return {};
+  occupy_standard_streams();
+  SignalWatch signals(specs.front().streams);
+  std::vector<std::unique_ptr<Operation>> operations;
+  for (const OperationSpec& spec : specs) operations.push_back(std::make_unique<Operation>(spec, signals.mask_before()));
+
+  std::vector<pollfd> fds;
+  while (!std::all_of(operations.begin(), operations.end(), [](const auto& operation) { return operation->ended(); })) {
+    fds.assign(1, pollfd{signals.fd(), POLLIN, 0});
+    for (const auto& operation : operations) operation->add_fds(fds);
+    wait_for_event(operations, fds);
+    if (fds[0].revents != 0)
+      while (const int signal = signals.next())
+        for (const auto& operation : operations) operation->on_signal(signal, Clock::now());
+    for (std::size_t i = 0; i < operations.size(); ++i) operations[i]->handle(&fds[1 + i * Operation::fd_count]);
+    for (const auto& operation : operations) operation->on_time(Clock::now());
+  }
+  std::vector<OperationResult> results;
+  for (const auto& operation : operations) {
+    if (const std::exception_ptr exception = operation->take_exception()) std::rethrow_exception(exception);
+    results.push_back(operation->take_result());
+  }
+  return results;
+}
+
+}  // namespace kortex::host
