@@ -197,7 +197,8 @@ std::string short_id(const std::string& id) { return id.substr(0, 12); }
 /// Reads whole records below one descriptor, with one buffer for all of them.
 class RecordReader {
  public:
-  RecordReader(const fs::path& root, int workspaces) : m_root(root), m_workspaces(workspaces), m_buffer(16 * 1024, '\0') {}
+  RecordReader(const fs::path& root, int workspaces)
+      : m_root(root), m_directory(workspaces_of(root).string() + "/"), m_workspaces(workspaces), m_buffer(16 * 1024, '\0') {}
 
   /// nullopt: there is no such workspace (any more).
   std::optional<Entry> read(const std::string& id) {
@@ -205,29 +206,32 @@ class RecordReader {
     entry.id = id;
     const std::string relative = id + "/" + record_file;
     const Fd fd(::openat(m_workspaces, relative.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    const fs::path file = workspaces_of(m_root) / id / record_file;
+    const std::string file = m_directory + relative;
     if (!fd) {
       const int error = errno;
       struct stat status {};
       if (error == ENOENT && ::fstatat(m_workspaces, id.c_str(), &status, 0) != 0) return std::nullopt;
-      return broken(std::move(entry), "cannot read '" + file.string() + "': " + reason_of(error));
+      return broken(std::move(entry), "cannot read '" + file + "': " + reason_of(error));
     }
     std::size_t size = 0;
     for (;;) {
       const std::size_t room = m_buffer.size() - size;
       const ssize_t n = ::read(fd.get(), m_buffer.data() + size, room);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return broken(std::move(entry), "cannot read '" + file.string() + "': " + reason_of(errno));
+      if (n < 0) return broken(std::move(entry), "cannot read '" + file + "': " + reason_of(errno));
       size += static_cast<std::size_t>(n);
       if (static_cast<std::size_t>(n) < room) break;  // a short read of a regular file is its end
-      if (size > longest_record) return broken(std::move(entry), "cannot read '" + file.string() + "': larger than 1 MiB");
+      if (size > longest_record) return broken(std::move(entry), "cannot read '" + file + "': larger than 1 MiB");
       m_buffer.resize(size * 2);
     }
     try {
-      Record record = parse_record(std::string_view(m_buffer).substr(0, size), file.string());
-      if (record.id != id) return broken(std::move(entry), file.string() + ": belongs to another workspace, " + short_id(record.id));
-      entry.name = record.name;
-      entry.record = std::move(record);
+      entry.record.emplace(parse_record(std::string_view(m_buffer).substr(0, size), file));
+      if (entry.record->id != id) {
+        const std::string other = short_id(entry.record->id);
+        entry.record.reset();
+        return broken(std::move(entry), file + ": belongs to another workspace, " + other);
+      }
+      entry.name = entry.record->name;
     } catch (const Error& error) {
       return broken(std::move(entry), error.message());
     }
@@ -246,6 +250,7 @@ class RecordReader {
   }
 
   const fs::path& m_root;
+  std::string m_directory;
   int m_workspaces;
   std::string m_buffer;
 };
@@ -407,15 +412,19 @@ std::vector<Entry> Store::list() const {
     for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work, i * share, i + 1 == workers ? ids.size() : (i + 1) * share);
     work(0, workers == 1 ? ids.size() : share);
   }
-  std::vector<Entry> entries;
-  entries.reserve(ids.size());
+  // Entries are large: their places are sorted, and each moves once.
+  std::vector<Entry*> order;
+  order.reserve(ids.size());
   for (auto& entry : read)
-    if (entry) entries.push_back(std::move(*entry));
+    if (entry) order.push_back(&*entry);
   const auto created = [](const Entry& entry) { return entry.record ? entry.record->created_ms : 0; };
-  std::sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
-    if (created(a) != created(b)) return created(a) < created(b);
-    return a.name != b.name ? a.name < b.name : a.id < b.id;
+  std::sort(order.begin(), order.end(), [&](const Entry* a, const Entry* b) {
+    if (created(*a) != created(*b)) return created(*a) < created(*b);
+    return a->name != b->name ? a->name < b->name : a->id < b->id;
   });
+  std::vector<Entry> entries;
+  entries.reserve(order.size());
+  for (Entry* entry : order) entries.push_back(std::move(*entry));
   return entries;
 }
 
