@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "runtimes/operation_child.hpp"
 #include "runtimes/signal_watch.hpp"
 #include "runtimes/text.hpp"
+#include "system/pidfd.hpp"
 
 namespace kortex::host {
 namespace {

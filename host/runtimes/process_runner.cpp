@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,6 +20,7 @@
 #include <kortex/fd.hpp>
 
 #include "system/error.hpp"
+#include "system/pidfd.hpp"
 
 extern char** environ;
 

@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,6 +15,8 @@
 #include <chrono>
 #include <limits>
 #include <system_error>
+
+#include "system/pidfd.hpp"
 
 namespace kortex::host {
 namespace {
