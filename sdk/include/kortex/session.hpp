@@ -10,19 +10,30 @@
 ///     kortex::session::Client client = kortex::session::Client::connect(dir + "/session.sock");
 ///     kortex::session::End end = client.attach(streams_of(call, args));
 ///
-/// Threads: a Client belongs to one thread. Errors: session::Error, with a KORTEX_E_* code.
+/// One connection carries one session: any number of status() and start_agent(), then one of attach(), follow(),
+/// run(), wait(), stop(), after which the Client is spent. Destroying it ends the session.
+/// Threads: a Client belongs to one thread. Errors: session::Error, with a KORTEX_E_* code; CANCELLED when
+/// cancel_fd became readable (attach() and follow() return DETACHED instead); BACKEND when the holder vanished.
+/// What the holder keeps in the instance's directory is described in <kortex/session_protocol.h>.
 #ifndef KORTEX_SESSION_HPP
 #define KORTEX_SESSION_HPP
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include <kortex/error.hpp>
 #include <kortex/fd.hpp>
 #include <kortex/runtime.h>
+#include <kortex/session_protocol.h>
 
 namespace kortex::session {
+
+namespace detail {
+std::string reason(int error);
+}
 
 /// A kortex::Error, so that it reaches the user when a plugin lets it through.
 class Error : public kortex::Error {
@@ -76,6 +87,8 @@ class Client {
   void start_agent(const Program&);
   /// The agent's session: replays its recent screen, then is live. `read_only`: sends no input and no size.
   [[nodiscard]] End attach(const Streams&, bool read_only = false);
+  /// The agent's output as it comes from now on, without replay, input or size: for `logs --follow`.
+  [[nodiscard]] End follow(const Streams&);
   /// Another program, with a terminal of its own or with three pipes. When this side vanishes it is ended (SIGHUP, then SIGKILL).
   [[nodiscard]] End run(const Program&, const Streams&);
   /// SIGTERM to the agent, after `grace_ms` SIGKILL to everything. Returns when the holder has gone.
@@ -83,9 +96,46 @@ class Client {
   /// Returns when the agent has ended.
   [[nodiscard]] End wait(int cancel_fd = -1);
 
+  /// End{STOPPED} where stop() ended the agent.
+
  private:
+  class Session;  // attach, follow, run: the loop between the user's streams and the holder
+  struct Frame {
+    std::uint8_t type = 0;
+    std::string payload;
+  };
+  void send(std::uint8_t type, const std::string& payload = {});
+  bool flush(bool may_wait);
+  Frame receive(int cancel_fd = -1, bool may_end = false);
+  bool fill(int cancel_fd, int timeout_ms);
+  End await_end(int cancel_fd);
+  [[noreturn]] static void rethrow(const Frame&);
+
   Fd m_in, m_out;
+  int m_timeout_ms = 5000;
+  std::string m_outgoing;
+  std::size_t m_sent = 0;       // of m_outgoing
+  std::vector<char> m_incoming;
+  std::size_t m_begin = 0, m_end = 0;  // of m_incoming: what has not been looked at
 };
 
+/// The holder's status file. Missing file: nothing was ever served.
+struct StatusFile {
+  bool serving = false, started = false, ended = false;
+  std::int64_t serving_ms = 0, started_ms = 0, ended_ms = 0;  ///< Unix time
+  std::int64_t agent_pid = 0;                                 ///< as the holder sees it
+  int exit_code = -1;
+};
+[[nodiscard]] StatusFile read_status_file(const std::string& path);
+
+/// Non-zero: stop reading.
+using LogSink = std::function<int(const char* data, std::size_t size)>;
+/// The agent's output from the holder's two log files, oldest first; `tail_lines` from the end, -1: all. A missing
+/// file is an empty one. Throws FAILED: a file cannot be read.
+void read_log(const std::string& path0, const std::string& path1, std::int64_t tail_lines, const LogSink&);
+
 }  // namespace kortex::session
+
+#include <kortex/session_client.hpp>
+#include <kortex/session_records.hpp>
 #endif

@@ -1,0 +1,112 @@
+/// What the session holder leaves in the instance's directory, read back. Included by <kortex/session.hpp>.
+#ifndef KORTEX_SESSION_RECORDS_HPP
+#define KORTEX_SESSION_RECORDS_HPP
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include <kortex/session.hpp>
+
+namespace kortex::session {
+
+namespace detail {
+
+inline std::string reason(int error) {
+  std::string text = std::generic_category().message(error);
+  if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
+    text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  return text;
+}
+
+/// Empty: the file does not exist.
+inline Fd open_record(const std::string& path) {
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file && errno != ENOENT) throw Error(KORTEX_E_FAILED, "cannot read '" + path + "': " + reason(errno));
+  return file;
+}
+
+inline std::string read_record(const Fd& file, const std::string& path) {
+  std::string text;
+  if (!file) return text;
+  struct stat st {};
+  if (::fstat(file.get(), &st) == 0 && st.st_size > 0) text.reserve(static_cast<std::size_t>(st.st_size));
+  char part[16384];
+  for (;;) {
+    const ssize_t n = ::pread(file.get(), part, sizeof part, static_cast<off_t>(text.size()));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw Error(KORTEX_E_FAILED, "cannot read '" + path + "': " + reason(errno));
+    if (n == 0) return text;
+    text.append(part, static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace detail
+
+inline StatusFile read_status_file(const std::string& path) {
+  const std::string text = detail::read_record(detail::open_record(path), path);
+  StatusFile status;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t newline = text.find('\n', at);
+    if (newline == std::string::npos) break;  // being written
+    const std::string line = text.substr(at, newline - at);
+    at = newline + 1;
+    long long a = 0, b = 0;
+    if (std::sscanf(line.c_str(), "serving %lld", &a) == 1) {
+      status = StatusFile{};  // of this holder, whatever an earlier one wrote
+      status.serving = true;
+      status.serving_ms = a;
+    } else if (std::sscanf(line.c_str(), "started %lld %lld", &a, &b) == 2) {
+      status.started = true;
+      status.agent_pid = a;
+      status.started_ms = b;
+    } else if (std::sscanf(line.c_str(), "ended %lld %lld", &a, &b) == 2) {
+      status.ended = true;
+      status.exit_code = static_cast<int>(a);
+      status.ended_ms = b;
+    }
+  }
+  return status;
+}
+
+inline void read_log(const std::string& path0, const std::string& path1, std::int64_t tail_lines, const LogSink& sink) {
+  const Fd first = detail::open_record(path0), second = detail::open_record(path1);
+  struct stat a {}, b {};
+  if (first) ::fstat(first.get(), &a);
+  if (second) ::fstat(second.get(), &b);
+  // the full one is the older; two that are not (a disk was full in between) go by their times
+  const bool second_is_older = b.st_size >= static_cast<off_t>(KORTEX_SESSION_LOG_MAX)
+                                   ? true
+                                   : a.st_size < static_cast<off_t>(KORTEX_SESSION_LOG_MAX) && b.st_size > 0 &&
+                                         std::make_pair(b.st_mtim.tv_sec, b.st_mtim.tv_nsec) <
+                                             std::make_pair(a.st_mtim.tv_sec, a.st_mtim.tv_nsec);
+  std::string text = detail::read_record(second_is_older ? second : first, second_is_older ? path1 : path0);
+  text += detail::read_record(second_is_older ? first : second, second_is_older ? path0 : path1);
+
+  std::size_t at = 0;
+  if (tail_lines >= 0) {
+    at = text.size();
+    std::int64_t lines = 0;
+    while (at > 0 && lines <= tail_lines) {
+      // a newline at the very end closes the last line, it does not begin another
+      if (text[at - 1] == '\n' && at != text.size() && ++lines == tail_lines) break;
+      if (tail_lines == 0) break;
+      --at;
+    }
+  }
+  while (at < text.size()) {
+    const std::size_t size = std::min<std::size_t>(text.size() - at, 65536);
+    if (sink(text.data() + at, size) != 0) return;
+    at += size;
+  }
+}
+
+}  // namespace kortex::session
+#endif
