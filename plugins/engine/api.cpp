@@ -1,0 +1,304 @@
+#include "engine/api.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <map>
+
+namespace kortex::engine {
+namespace {
+
+// What we were written against. Docker 29 refuses anything older; podman up to 5.4 stops at 1.41.
+constexpr const char* our_version = "1.44";
+
+std::pair<int, int> numbers(const std::string& version) {
+  int major = 0, minor = 0;
+  if (std::sscanf(version.c_str(), "%d.%d", &major, &minor) < 1) return {0, 0};
+  return {major, minor};
+}
+
+std::string first_line(const std::string& text) {
+  std::string line = text.substr(0, text.find_first_of("\r\n"));
+  while (!line.empty() && (line.back() == '.' || line.back() == ' ')) line.pop_back();
+  return line;
+}
+
+}  // namespace
+
+std::string negotiated(const std::string& ours, const std::string& engines, const std::string& engines_oldest) {
+  if (!engines_oldest.empty() && numbers(ours) < numbers(engines_oldest)) return engines_oldest;
+  if (!engines.empty() && numbers(engines) < numbers(ours)) return engines;
+  return ours;
+}
+
+std::pair<std::string, std::string> image_and_tag(const std::string& name) {
+  const std::size_t at = name.find('@');
+  if (at != std::string::npos) return {name.substr(0, at), name.substr(at + 1)};
+  const std::size_t colon = name.rfind(':');
+  const std::size_t slash = name.rfind('/');
+  if (colon == std::string::npos || (slash != std::string::npos && colon < slash)) return {name, "latest"};
+  return {name.substr(0, colon), name.substr(colon + 1)};
+}
+
+std::int64_t time_ms(std::string_view text) {
+  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
+  const std::string copy(text);
+  if (std::sscanf(copy.c_str(), "%d-%d-%dT%d:%d:%d%n", &year, &month, &day, &hour, &minute, &second, &used) < 6) return 0;
+  if (year < 1970) return 0;
+  std::tm parts{};
+  parts.tm_year = year - 1900;
+  parts.tm_mon = month - 1;
+  parts.tm_mday = day;
+  parts.tm_hour = hour;
+  parts.tm_min = minute;
+  parts.tm_sec = second;
+  std::int64_t ms = static_cast<std::int64_t>(::timegm(&parts)) * 1000;
+  std::size_t at = static_cast<std::size_t>(used);
+  if (at < copy.size() && copy[at] == '.') {
+    int factor = 100;
+    for (++at; at < copy.size() && copy[at] >= '0' && copy[at] <= '9'; ++at, factor /= 10) ms += (copy[at] - '0') * factor;
+  }
+  int zone_hours = 0, zone_minutes = 0;
+  if (at < copy.size() && (copy[at] == '+' || copy[at] == '-') &&
+      std::sscanf(copy.c_str() + at + 1, "%2d:%2d", &zone_hours, &zone_minutes) == 2)
+    ms -= (copy[at] == '+' ? 1 : -1) * (zone_hours * 60 + zone_minutes) * std::int64_t{60000};
+  return ms;
+}
+
+void RawStream::feed(std::string_view bytes, const Sink& sink) {
+  while (!bytes.empty()) {
+    if (m_left == 0) {
+      const std::size_t take = std::min<std::size_t>(8 - m_head.size(), bytes.size());
+      m_head.append(bytes.substr(0, take));
+      bytes.remove_prefix(take);
+      if (m_head.size() < 8) return;
+      const auto byte = [this](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(m_head[i])); };
+      m_stream = static_cast<int>(byte(0));
+      m_left = byte(4) << 24 | byte(5) << 16 | byte(6) << 8 | byte(7);
+      if (m_stream > 3 || byte(1) != 0 || byte(2) != 0 || byte(3) != 0)
+        throw Error(KORTEX_E_BACKEND, "cannot understand the engine's stream: it has no frames");
+      m_head.clear();
+      continue;
+    }
+    const std::size_t take = std::min<std::size_t>(m_left, bytes.size());
+    sink(m_stream, bytes.substr(0, take));
+    bytes.remove_prefix(take);
+    m_left -= static_cast<std::uint32_t>(take);
+  }
+}
+
+void Api::connect() {
+  std::error_code error;
+  Fd socket = connect_unix(m_address.socket, error);
+  if (!socket) {
+    const std::string what = "cannot reach " + m_address.engine + " at '" + m_address.socket + "': ";
+    if (error == std::errc::permission_denied)
+      throw Error(KORTEX_E_PERMISSION, what + "this user may not use it", m_address.access_hint);
+    if (error == std::errc::no_such_file_or_directory || error == std::errc::connection_refused || error == std::errc::not_a_directory)
+      throw Error(KORTEX_E_UNAVAILABLE, what + (error == std::errc::connection_refused ? "nobody listens there" : "no such socket"),
+                  m_address.start_hint);
+    throw Error(KORTEX_E_UNAVAILABLE, what + error.message(), m_address.start_hint);
+  }
+  m_connection = Connection(std::move(socket));
+}
+
+void Api::negotiate() {
+  if (!m_version.empty()) return;
+  if (!m_connection.usable()) connect();
+  Response response;
+  try {
+    response = m_connection.exchange(m_call, {"GET", "/version", "", ""});
+  } catch (const ConnectionLost&) {
+    throw Error(KORTEX_E_UNAVAILABLE, "cannot talk to " + m_address.engine + " at '" + m_address.socket + "': it closed the connection",
+                m_address.start_hint);
+  }
+  if (response.status != 200) refuse("ask for the version", response);
+  const json::value answer = parsed(response);
+  m_version = text_at(answer, {"Version"});
+  if (m_version.empty())
+    throw Error(KORTEX_E_UNAVAILABLE, "cannot talk to " + m_address.engine + " at '" + m_address.socket + "': what answers there is no container engine");
+  m_api_version = negotiated(our_version, text_at(answer, {"ApiVersion"}), text_at(answer, {"MinAPIVersion"}));
+  for (const json::value& component : array_at(answer, {"Components"}))
+    if (text_at(component, {"Name"}) == "Podman Engine") m_libpod_version = text_at(component, {"Details", "APIVersion"});
+}
+
+const std::string& Api::version() {
+  negotiate();
+  return m_version;
+}
+
+const std::string& Api::api_version() {
+  negotiate();
+  return m_api_version;
+}
+
+bool Api::has_libpod() {
+  negotiate();
+  return !m_libpod_version.empty();
+}
+
+std::string Api::target(const std::string& path) const {
+  if (path.rfind("/libpod/", 0) == 0) {
+    if (m_libpod_version.empty())
+      throw Error(KORTEX_E_UNAVAILABLE, "cannot use " + m_address.engine + " at '" + m_address.socket + "': what answers there is not podman");
+    return "/v" + m_libpod_version + path;
+  }
+  return "/v" + m_api_version + path;
+}
+
+Response Api::request(const char* method, const std::string& path, const std::string& body, const Connection::Sink& sink,
+                      const std::string& more_headers) {
+  negotiate();
+  if (!m_connection.usable()) connect();
+  try {
+    Request request{method, target(path), body};
+    request.more_headers = more_headers;
+    return m_connection.exchange(m_call, request, sink);
+  } catch (const ConnectionLost&) {
+    throw Error(KORTEX_E_UNAVAILABLE, m_address.engine + " went away in the middle of a request", m_address.start_hint);
+  }
+}
+
+json::value Api::parsed(const Response& response) const {
+  if (response.body.empty()) return nullptr;
+  boost::system::error_code error;
+  json::value value = json::parse(response.body, error);
+  if (error) throw Error(KORTEX_E_BACKEND, "cannot understand " + m_address.engine + ": " + error.message(), "", response.body.substr(0, 4096));
+  return value;
+}
+
+void Api::refuse(const std::string& what, const Response& response) const {
+  std::string said;
+  boost::system::error_code ignored;
+  const json::value body = json::parse(response.body, ignored);
+  if (!ignored) said = text_at(body, {"message"});
+  if (said.empty()) said = ignored ? response.body.substr(0, 4096) : std::string("status ") + std::to_string(response.status);
+  kortex_status code = KORTEX_E_BACKEND;
+  if (response.status == 404) code = KORTEX_E_NOT_FOUND;
+  if (response.status == 409) code = said.find("already in use") != std::string::npos ? KORTEX_E_EXISTS : KORTEX_E_STATE;
+  if (response.status == 401 || response.status == 403) code = KORTEX_E_PERMISSION;
+  if (said.find("no space left") != std::string::npos || said.find("cannot allocate memory") != std::string::npos) code = KORTEX_E_RESOURCE;
+  const std::string line = first_line(said);
+  throw Error(code, "cannot " + what + ": " + m_address.engine + ": " + line, "", line.size() + 2 < said.size() ? said : "");
+}
+
+json::value Api::ask(const std::string& what, const char* method, const std::string& path, const std::string& body) {
+  const Response response = request(method, path, body);
+  if (response.status / 100 != 2 && response.status != 304) refuse(what, response);
+  return response.content_type.find("json") == std::string::npos ? json::value(nullptr) : parsed(response);
+}
+
+json::value Api::inspect(const std::string& id) {
+  const Response response = request("GET", "/containers/" + url_encoded(id) + "/json");
+  if (response.status == 404) return nullptr;
+  if (response.status != 200) refuse("inspect container '" + id + "'", response);
+  return parsed(response);
+}
+
+json::value Api::list(const std::string& label) {
+  const json::object filters{{"label", json::array{json::string(label)}}};
+  // Podman's own list is one query; its docker-compatible one asks for each container anew.
+  const std::string path = has_libpod() ? "/libpod/containers/json?all=true&filters=" : "/containers/json?all=1&filters=";
+  json::value answer = ask("list containers", "GET", path + url_encoded(json::serialize(filters)));
+  return answer.is_array() ? answer : json::value(json::array());
+}
+
+std::string Api::create(const std::string& what, const std::string& path, const json::value& body) {
+  return text_at(ask(what, "POST", path, json::serialize(body)), {"Id"});
+}
+
+void Api::start(const std::string& what, const std::string& id) { ask(what, "POST", "/containers/" + url_encoded(id) + "/start"); }
+
+void Api::stop(const std::string& what, const std::string& id, int grace_s) {
+  ask(what, "POST", "/containers/" + url_encoded(id) + "/stop?t=" + std::to_string(grace_s));
+}
+
+void Api::kill(const std::string& what, const std::string& id) {
+  const Response response = request("POST", "/containers/" + url_encoded(id) + "/kill");
+  // 409: it does not run, which is all that is wanted.
+  if (response.status / 100 != 2 && response.status != 409) refuse(what, response);
+  stop(what, id, 1);
+}
+
+void Api::unpause(const std::string& what, const std::string& id) { ask(what, "POST", "/containers/" + url_encoded(id) + "/unpause"); }
+
+void Api::remove(const std::string& what, const std::string& id) {
+  const Response response = request("DELETE", "/containers/" + url_encoded(id) + "?force=1&v=1");
+  if (response.status / 100 != 2 && response.status != 404) refuse(what, response);
+}
+
+std::string Api::output_tail(const std::string& id, int lines) {
+  std::string text;
+  RawStream frames;
+  const Response response = request("GET", "/containers/" + url_encoded(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(lines), "",
+                                    [&](std::string_view bytes) {
+                                      frames.feed(bytes, [&text](int, std::string_view piece) { text += piece; });
+                                    });
+  return response.status == 200 ? text : std::string();
+}
+
+json::value Api::image(const std::string& name) {
+  const Response response = request("GET", "/images/" + url_encoded(name) + "/json");
+  if (response.status == 404) return nullptr;
+  if (response.status != 200) refuse("look for image '" + name + "'", response);
+  return parsed(response);
+}
+
+void Api::pull(const std::string& name, const std::string& auth, const PullProgress& progress) {
+  const auto [image, tag] = image_and_tag(name);
+  std::string rest, failure;
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>> layers;
+  const auto line_of = [&](std::string_view line) {
+    boost::system::error_code error;
+    const json::value event = json::parse(line, error);
+    if (error) return;
+    if (const std::string said = text_at(event, {"error"}); !said.empty()) failure = said;
+    const std::string id = text_at(event, {"id"});
+    const std::int64_t total = number_at(event, {"progressDetail", "total"});
+    if (!id.empty() && total > 0) layers[id] = {number_at(event, {"progressDetail", "current"}), total};
+    std::int64_t done = 0, all = 0;
+    for (const auto& layer : layers) {
+      done += layer.second.first;
+      all += layer.second.second;
+    }
+    progress(done, all > 0 ? all : -1, text_at(event, {"status"}));
+  };
+  const Response response = request(
+      "POST", "/images/create?fromImage=" + url_encoded(image) + "&tag=" + url_encoded(tag), "",
+      [&](std::string_view bytes) {
+        rest += bytes;
+        std::size_t end = 0;
+        while ((end = rest.find('\n')) != std::string::npos) {
+          line_of(std::string_view(rest).substr(0, end));
+          rest.erase(0, end + 1);
+        }
+        if (rest.size() > 1024 * 1024) throw Error(KORTEX_E_BACKEND, "cannot pull image '" + name + "': the engine's answer has no lines");
+      },
+      auth.empty() ? "" : "X-Registry-Auth: " + auth + "\r\n");
+  if (!rest.empty()) line_of(rest);
+  if (response.status / 100 != 2) refuse("pull image '" + name + "'", response);
+  if (!failure.empty()) throw Error(KORTEX_E_BACKEND, "cannot pull image '" + name + "': " + m_address.engine + ": " + first_line(failure), "", failure);
+}
+
+void Api::remove_image(const std::string& name) {
+  const Response response = request("DELETE", "/images/" + url_encoded(name));
+  if (response.status / 100 != 2 && response.status != 404 && response.status != 409) refuse("remove image '" + name + "'", response);
+}
+
+Api::ExecStream Api::exec(const std::string& what, const std::string& id, const json::value& body) {
+  ExecStream out;
+  out.id = text_at(ask(what, "POST", "/containers/" + url_encoded(id) + "/exec", json::serialize(body)), {"Id"});
+  if (!m_connection.usable()) connect();
+  Response refusal;
+  std::optional<Connection::Stream> stream =
+      m_connection.hijack(m_call, {"POST", target("/exec/" + out.id + "/start"), "{\"Detach\":false,\"Tty\":false}"}, refusal);
+  if (!stream) refuse(what, refusal);
+  out.stream = std::move(*stream);
+  return out;
+}
+
+int Api::exec_exit_code(const std::string& exec_id) {
+  return static_cast<int>(number_at(ask("inspect a program", "GET", "/exec/" + exec_id + "/json"), {"ExitCode"}, -1));
+}
+
+}  // namespace kortex::engine

@@ -1,0 +1,101 @@
+#include "engine/holder.hpp"
+
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <system_error>
+#include <thread>
+
+namespace kortex::engine {
+
+void HolderDirectory::clear() const {
+  ::unlink(socket().c_str());
+  ::unlink(status().c_str());
+}
+
+bool HolderDirectory::wait_until_serving(const Call& call, const std::function<bool()>& alive, const std::function<void()>& begin) const {
+  const Fd changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!changes || ::inotify_add_watch(changes.get(), m_path.c_str(), IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO) < 0)
+    throw std::system_error(errno, std::generic_category(), "cannot watch directory '" + m_path + "'");
+  begin();
+  while (!session::read_status_file(status()).serving) {
+    if (!call.wait_readable(changes.get(), std::chrono::milliseconds(250))) {
+      if (!alive()) return session::read_status_file(status()).serving;
+      continue;
+    }
+    char events[4096];
+    while (::read(changes.get(), events, sizeof events) > 0) {
+    }
+  }
+  return true;
+}
+
+void HolderDirectory::hand_over_output(const Call& call, std::int64_t tail) const {
+  session::read_log(output(0), output(1), tail, [&](const char* data, std::size_t size) {
+    call.output(KORTEX_STREAM_STDOUT, {data, size});
+    return 0;
+  });
+}
+
+void follow_output(const Call& call, session::Client client) {
+  // The client writes to a descriptor and the host takes bytes, so one thread does each.
+  Pipe pipe = Pipe::make();
+  session::Streams streams;
+  streams.out = pipe.write.get();
+  streams.cancel_fd = call.raw()->cancel_fd;
+  std::exception_ptr failure;
+  std::thread follower([&] {
+    try {
+      (void)client.follow(streams);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    pipe.write.reset();
+  });
+  try {
+    char buffer[64 * 1024];
+    for (;;) {
+      const ssize_t got = ::read(pipe.read.get(), buffer, sizeof buffer);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      call.output(KORTEX_STREAM_STDOUT, {buffer, static_cast<std::size_t>(got)});
+    }
+  } catch (...) {
+    pipe.read.reset();  // the follower's next write fails and ends it
+    follower.join();
+    throw;
+  }
+  follower.join();
+  call.throw_if_cancelled();
+  if (failure) std::rethrow_exception(failure);
+}
+
+std::vector<std::string> agent_environment(const json::value& image_env, const std::string& home, const std::string& name,
+                                           const std::vector<std::string>& given) {
+  std::vector<std::string> out;
+  const auto key_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
+  const auto set = [&](std::string entry, bool replace) {
+    const auto at = std::find_if(out.begin(), out.end(), [&](const std::string& old) { return key_of(old) == key_of(entry); });
+    if (at == out.end())
+      out.push_back(std::move(entry));
+    else if (replace)
+      *at = std::move(entry);
+  };
+  if (image_env.is_array())
+    for (const json::value& entry : image_env.get_array())
+      if (entry.is_string()) set(std::string(entry.get_string()), true);
+  set("HOME=" + home, true);
+  set("KORTEX_WORKSPACE=" + name, true);
+  const char* term = std::getenv("TERM");
+  set(std::string("TERM=") + (term != nullptr && *term != '\0' ? term : "xterm-256color"), true);
+  set("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", false);
+  for (const char* passed : {"LANG", "COLORTERM", "TZ"})
+    if (const char* value = std::getenv(passed); value != nullptr && *value != '\0') set(std::string(passed) + "=" + value, false);
+  for (const std::string& entry : given) set(entry, true);
+  return out;
+}
+
+}  // namespace kortex::engine

@@ -1,0 +1,43 @@
+/// The session holder as the main process of a container: its directory on this machine, and waiting for it.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <kortex/call.hpp>
+#include <kortex/session.hpp>
+
+#include "engine/json_read.hpp"
+
+namespace kortex::engine {
+
+/// `<state_dir>/session`: bind-mounted into the container.
+class HolderDirectory {
+ public:
+  explicit HolderDirectory(const std::string& state_dir) : m_path(state_dir + "/session") {}
+
+  [[nodiscard]] std::string socket() const { return m_path + "/session.sock"; }
+  [[nodiscard]] std::string status() const { return m_path + "/status"; }
+  [[nodiscard]] std::string output(int which) const { return m_path + "/output." + std::to_string(which); }
+
+  /// Forgets the last run, so that what appears is the next one's.
+  void clear() const;
+  /// Returns when the holder serves. `alive` is asked now and then: false ends the waiting with false.
+  [[nodiscard]] bool wait_until_serving(const Call& call, const std::function<bool()>& alive, const std::function<void()>& begin) const;
+  /// What the agent has written, or the last `tail` lines of it (-1: all), to call.output().
+  void hand_over_output(const Call& call, std::int64_t tail) const;
+
+ private:
+  std::string m_path;
+};
+
+/// What the agent writes from now on, to call.output(), until it ends.
+void follow_output(const Call& call, session::Client client);
+
+/// The agent's environment: the image's, what the runtime sets, what the user asked for, later ones first.
+[[nodiscard]] std::vector<std::string> agent_environment(const json::value& image_env, const std::string& home, const std::string& name,
+                                                         const std::vector<std::string>& given);
+
+}  // namespace kortex::engine

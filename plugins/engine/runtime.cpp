@@ -1,0 +1,316 @@
+#include "engine/runtime.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include <kortex/session.hpp>
+
+#include "engine/holder.hpp"
+#include "engine/image.hpp"
+#include "engine/instance_view.hpp"
+
+namespace kortex::engine {
+namespace {
+
+// Files of ours in an instance's directory.
+std::string endpoint_file(const Ref& ref) { return std::string(ref.state_dir()) + "/endpoint"; }
+
+std::string read_text(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+std::string quoted(const Ref& ref) { return "'" + std::string(*ref.name() != '\0' ? ref.name() : ref.key()) + "'"; }
+
+[[noreturn]] void not_running(const Ref& ref, const std::string& word) {
+  throw Error(KORTEX_E_STATE, "workspace " + quoted(ref) + " is " + word + ", not running");
+}
+
+Instance gone() {
+  Instance out;
+  out.state = State::gone;
+  return out;
+}
+
+int whole_seconds(std::chrono::milliseconds ms) { return static_cast<int>((ms.count() + 999) / 1000); }
+
+}  // namespace
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::vector<Option> engine_options(const std::string& host_help) {
+  return {{"image", std::string("image of the container; without it the configuration's, else ") + default_image},
+          {"host", host_help, KORTEX_OPT_STRING, KORTEX_OPT_GLOBAL}};
+}
+
+std::string socket_path_of(const std::string& host) {
+  if (host.rfind("unix://", 0) == 0 && host.size() > 8 && host[7] == '/') return host.substr(7);
+  if (!host.empty() && host.front() == '/') return host;
+  if (host.rfind("ssh://", 0) == 0 || host.rfind("tcp://", 0) == 0)
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot use engine '" + host + "': only engines of this machine can be used",
+                "--runtime-option host=unix:///PATH");
+  throw Error(KORTEX_E_INVALID, "cannot use engine '" + host + "': not an address", "--runtime-option host=unix:///PATH");
+}
+
+std::unique_ptr<Api> EngineRuntime::connect(const Call& call, const Ref& ref) const { return connect(call, read_text(endpoint_file(ref))); }
+
+Places EngineRuntime::places(const Ref& ref) const {
+  return {ref.state_dir(), m_host.state_dir(), m_host.session_program(), environment("HOME")};
+}
+
+json::value EngineRuntime::find_container(Api& api, const Ref& ref) const {
+  if (*ref.id() != '\0') {
+    json::value found = api.inspect(ref.id());
+    if (!found.is_null()) return found;
+  }
+  const json::value found = api.list(std::string(label_key) + "=" + ref.key());
+  for (const json::value& entry : found.get_array()) return api.inspect(text_at(entry, {"Id"}));
+  return nullptr;
+}
+
+json::value EngineRuntime::need_container(Api& api, const Ref& ref) const {
+  json::value container = find_container(api, ref);
+  if (container.is_null()) throw Error(KORTEX_E_NOT_FOUND, "the container of " + quoted(ref) + " is gone from " + api.engine());
+  return container;
+}
+
+Probe EngineRuntime::probe(Call& call) {
+  const std::unique_ptr<Api> api = connect(call, chosen_endpoint(call));
+  Probe out;
+  out.backend = api->engine() + " " + api->version();
+  out.facts = facts(*api);
+  out.facts.emplace_back("api", api->api_version());
+  out.facts.emplace_back("socket", api->socket());
+  return out;
+}
+
+Guarantees EngineRuntime::guarantees(Call& call, const Workspace& workspace) {
+  const std::unique_ptr<Api> api = connect(call, chosen_endpoint(call));
+  Guarantees out;
+  out.isolation = Isolation::container;
+  out.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_HOST_LOOPBACK | KORTEX_GUARANTEE_MOUNTS |
+                 KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_PORTS | KORTEX_GUARANTEE_IMAGE | KORTEX_GUARANTEE_BUILD |
+                 KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH | resources(*api);
+  out.exposure.push_back("the sources in '" + workspace.source_path + "', to read and to write");
+  if (const std::string git = outside_git_directory(workspace.source_path); !git.empty())
+    out.exposure.push_back("the git repository in '" + git + "' that the sources are a worktree of, to read and to write");
+  for (const Mount& mount : workspace.mounts)
+    out.exposure.push_back("'" + mount.host_path + "', to read" + (mount.read_only ? "" : " and to write"));
+  if (!workspace.network_denied) out.exposure.emplace_back("the network as " + api->engine() + " gives it, this machine's own loopback not included");
+  out.exposure.emplace_back("the kernel");
+  return out;
+}
+
+Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& workspace) {
+  const std::string endpoint = chosen_endpoint(call);
+  const std::unique_ptr<Api> api = connect(call, endpoint);
+  if (json::value existing = find_container(*api, ref); !existing.is_null()) return from_inspect(existing);
+
+  const std::string given = workspace.options.get("image");
+  std::string image = !given.empty() ? given : !workspace.image.empty() ? workspace.image : default_image;
+  const bool build = given.empty() && !workspace.build_context.empty();
+  if (build) image = built_image_name(ref.key());
+  const Container container =
+      plan(ref, workspace, places(ref), identity(*api, workspace), image, m_plugin_version);
+
+  if (!endpoint.empty()) std::ofstream(endpoint_file(ref)) << endpoint << '\n';
+  std::vector<std::string> program = command(endpoint);
+  if (build) {
+    build_image(call, program, image, ref.key(), workspace);
+  } else {
+    std::string pull;
+    for (const std::string& word : program) pull += word + " ";
+    ensure_image(call, *api, image, pull + "pull " + image);
+  }
+  prepare_directories(container, places(ref));
+  for (const auto& [key, value] : container.labels)
+    if (key == label_git) call.log(KORTEX_LOG_INFO, "the sources are a git worktree: '" + value + "' is mounted too");
+  const std::string id = create_container(*api, "create the container of " + quoted(ref), container);
+  return from_inspect(api->inspect(id));
+}
+
+void EngineRuntime::start_holder(Call& call, Api& api, const Ref& ref, const std::string& id, const Workspace& workspace,
+                                 const std::vector<std::string>& env) const {
+  const HolderDirectory directory(ref.state_dir());
+  json::value container = api.inspect(id);
+  const std::string word = text_at(container, {"State", "Status"});
+  if (word == "paused") api.unpause("wake the container of " + quoted(ref), id);
+  bool serving = false;
+  const auto is_running = [&] { return flag_at(api.inspect(id), {"State", "Running"}); };
+  if (word == "running" || word == "paused") {
+    serving = directory.wait_until_serving(call, is_running, [] {});
+  } else {
+    directory.clear();
+    serving = directory.wait_until_serving(call, is_running, [&] { api.start("start the container of " + quoted(ref), id); });
+  }
+  if (!serving)
+    throw Error(KORTEX_E_BACKEND, "cannot start the container of " + quoted(ref) + ": its session holder ended at once", "", api.output_tail(id, 20));
+
+  session::Client client = session::Client::connect(directory.socket());
+  if (client.status().agent != session::Status::Agent::not_started) return;
+  const json::value* labels = find(container, {"Config", "Labels"});
+  const json::value* image_env = find(container, {"Config", "Env"});
+  const std::string home = labels == nullptr ? "" : text_at(*labels, {label_home});
+  session::Program program;
+  program.argv = workspace.agent_argv;
+  program.env = agent_environment(image_env == nullptr ? json::value() : *image_env, home, ref.name(), env);
+  program.cwd = workspace.target_path;
+  program.tty = true;
+  try {
+    client.start_agent(program);
+  } catch (const session::Error&) {
+    // No container is left running without its agent.
+    api.kill("stop the container of " + quoted(ref), id);
+    throw;
+  }
+}
+
+Instance EngineRuntime::start(Call& call, const Ref& ref, const Workspace& workspace, const std::vector<std::string>& env) {
+  const std::unique_ptr<Api> api = connect(call, ref);
+  const json::value container = need_container(*api, ref);
+  const std::string id = text_at(container, {"Id"});
+  prepare_directories(plan(ref, workspace, places(ref), identity(*api, workspace), "", m_plugin_version), places(ref));
+  start_holder(call, *api, ref, id, workspace, env);
+  return from_inspect(api->inspect(id));
+}
+
+Instance EngineRuntime::stop(Call& call, const Ref& ref, const StopMode& mode) {
+  const std::unique_ptr<Api> api = connect(call, ref);
+  const json::value container = need_container(*api, ref);
+  const std::string id = text_at(container, {"Id"}), what = "stop the container of " + quoted(ref);
+  const State state = state_of(text_at(container, {"State", "Status"}));
+  if (state == State::paused) api->unpause(what, id);
+  if (state != State::running && state != State::paused && state != State::starting) return from_inspect(container);
+  if (mode.kill) {
+    api->kill(what, id);
+    return from_inspect(need_container(*api, ref));
+  }
+  const std::chrono::milliseconds grace = mode.grace.value_or(std::chrono::seconds(10));
+  try {
+    session::Client client = session::Client::connect(HolderDirectory(ref.state_dir()).socket());
+    client.stop(static_cast<int>(grace.count()), call.raw()->cancel_fd);
+  } catch (const Cancelled&) {
+    throw;
+  } catch (const session::Error& error) {
+    if (error.code == KORTEX_E_CANCELLED) throw;
+    // A holder that does not answer gets the engine's own stop below.
+  }
+  call.throw_if_cancelled();
+  api->stop(what, id, whole_seconds(grace));
+  return from_inspect(need_container(*api, ref));
+}
+
+void EngineRuntime::remove(Call& call, const Ref& ref, RemoveMode mode) {
+  const std::unique_ptr<Api> api = connect(call, ref);
+  const std::string what = "remove the container of " + quoted(ref);
+  const json::value container = find_container(*api, ref);
+  if (!container.is_null()) {
+    if (mode == RemoveMode::stopped_only && flag_at(container, {"State", "Running"}))
+      throw Error(KORTEX_E_STATE, "workspace " + quoted(ref) + " is running");
+    api->remove(what, text_at(container, {"Id"}));
+  }
+  if (const std::string image = built_image_name(ref.key()); !api->image(image).is_null()) api->remove_image(image);
+}
+
+void EngineRuntime::inspect(Call& call, const std::vector<Ref>& refs) {
+  std::map<std::string, std::vector<const Ref*>> by_endpoint;
+  for (const Ref& ref : refs) by_endpoint[read_text(endpoint_file(ref))].push_back(&ref);
+  for (const auto& [endpoint, here] : by_endpoint) {
+    const std::unique_ptr<Api> api = connect(call, endpoint);
+    if (here.size() == 1) {
+      const json::value container = find_container(*api, *here[0]);
+      call.emit(*here[0], container.is_null() ? gone() : from_inspect(container));
+      continue;
+    }
+    std::map<std::string, Instance> found;
+    const json::value entries = api->list(label_key);
+    for (const json::value& entry : entries.get_array()) {
+      Instance instance = api->has_libpod() ? from_libpod_list(entry) : from_docker_list(entry);
+      std::string key = instance.key;
+      found.emplace(std::move(key), std::move(instance));
+    }
+    for (const Ref* ref : here) {
+      const auto at = found.find(ref->key());
+      call.emit(*ref, at == found.end() ? gone() : at->second);
+    }
+  }
+}
+
+void EngineRuntime::list(Call& call) {
+  const std::unique_ptr<Api> api = connect(call, chosen_endpoint(call));
+  const json::value entries = api->list(label_key);
+  for (const json::value& entry : entries.get_array())
+    call.emit(api->has_libpod() ? from_libpod_list(entry) : from_docker_list(entry));
+}
+
+template <class Session>
+Exit EngineRuntime::in_session(Call& call, const Ref& ref, Session&& session) const {
+  try {
+    session::Client client = session::Client::connect(HolderDirectory(ref.state_dir()).socket());
+    const session::End end = session(client);
+    return {end.how, end.code};
+  } catch (const session::Error& error) {
+    if (error.code == KORTEX_E_CANCELLED) throw;
+    // The holder is not there or vanished: the engine knows what became of it.
+    const std::unique_ptr<Api> api = connect(call, ref);
+    const Instance now = from_inspect(need_container(*api, ref));
+    if (now.state == State::running) throw;
+    if (now.state == State::paused) not_running(ref, "paused");
+    if (error.code == KORTEX_E_NOT_FOUND || now.exit_code < 0) not_running(ref, "stopped");
+    return {KORTEX_END_STOPPED, now.exit_code};
+  }
+}
+
+Exit EngineRuntime::exec(Call& call, const Ref& ref, const Execution& execution) {
+  if (!execution.user.empty())
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot run a program as user '" + execution.user + "': programs run as the agent's user");
+  session::Program program;
+  program.argv = execution.argv;
+  program.env = execution.env;
+  program.cwd = execution.cwd;
+  program.tty = execution.tty;
+  program.rows = execution.rows;
+  program.cols = execution.cols;
+  return in_session(call, ref, [&](session::Client& client) {
+    return client.run(program, session::streams_of(call.raw(), execution.raw));
+  });
+}
+
+Exit EngineRuntime::terminal(Call& call, const Ref& ref, const Execution& execution) {
+  if (!execution.argv.empty()) return exec(call, ref, execution);
+  return in_session(call, ref,
+                    [&](session::Client& client) { return client.attach(session::streams_of(call.raw(), execution.raw)); });
+}
+
+void EngineRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request) {
+  const HolderDirectory directory(ref.state_dir());
+  directory.hand_over_output(call, request.tail);
+  if (!request.follow) return;
+  try {
+    follow_output(call, session::Client::connect(directory.socket()));
+  } catch (const session::Error& error) {
+    // Nobody there: the agent has ended, and all it wrote has been shown.
+    if (error.code != KORTEX_E_NOT_FOUND) throw;
+  }
+}
+
+Exit EngineRuntime::wait(Call& call, const Ref& ref) {
+  try {
+    return in_session(call, ref, [&](session::Client& client) { return client.wait(call.raw()->cancel_fd); });
+  } catch (const Error& error) {
+    if (error.code != KORTEX_E_STATE) throw;
+  }
+  const std::unique_ptr<Api> api = connect(call, ref);
+  const Instance now = from_inspect(need_container(*api, ref));
+  return {KORTEX_END_EXITED, now.exit_code < 0 ? 0 : now.exit_code};
+}
+
+}  // namespace kortex::engine
