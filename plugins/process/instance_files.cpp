@@ -75,23 +75,7 @@ void InstanceFiles::write_record(const Record& record) const {
   replace_file(path("instance"), text.str());
 }
 
-Story InstanceFiles::story() const {
-  std::istringstream text(contents(path("session.status")));
-  Story story;
-  std::string line, word;
-  while (std::getline(text, line)) {
-    std::istringstream fields(line);
-    std::int64_t first = 0, second = 0;
-    fields >> word >> first >> second;
-    if (word == "serving") story.serving_ms = first;
-    if (word == "started") story.started_ms = second;
-    if (word == "ended") {
-      story.exit_code = static_cast<int>(first);
-      story.ended_ms = second;
-    }
-  }
-  return story;
-}
+session::StatusFile InstanceFiles::story() const { return session::read_status_file(path("session.status")); }
 
 bool InstanceFiles::alive() const {
   const Fd file(::open(path("session.status").c_str(), O_RDONLY | O_CLOEXEC));
@@ -139,19 +123,19 @@ Instance InstanceFiles::observe() const {
   seen.created_ms = known->created_ms;
   seen.details_json = json::Object{{"sandbox", known->sandboxed ? "bwrap" : "none"}}.text();
   const bool lives = alive();  // before the story: what has died since is told by it
-  const Story told = story();
+  const session::StatusFile told = story();
   seen.started_ms = told.started_ms;
-  if (told.ended_ms != 0) {
+  if (told.ended) {
     seen.state = State::stopped;
     seen.finished_ms = told.ended_ms;
     seen.exit_code = told.exit_code;
     seen.status = "the agent exited with status " + std::to_string(told.exit_code);
   } else if (lives) {
-    seen.state = told.started_ms != 0 ? State::running : State::starting;
+    seen.state = told.started ? State::running : State::starting;
     seen.pid = holder_pid();
     if (seen.state == State::running)
       for (const std::uint16_t port : known->ports) seen.forwards.push_back({port, port, "127.0.0.1"});
-  } else if (told.started_ms == 0 && told.serving_ms == 0) {
+  } else if (!told.started && !told.serving) {
     seen.state = State::created;
   } else if (contents(path("boot"), 64) != boot_id()) {
     seen.state = State::stopped;

@@ -4,7 +4,7 @@
 ///     boot              the boot id at the last start
 ///     session.sock      the holder's socket            session.lock     F_GETLK on it tells the holder's pid
 ///     session.status    the holder's story, and the truth of whether anything of the instance lives
-///     output.0 output.1 what the agent wrote           home tmp var-tmp the agent's own directories
+///     output.0 output.1 what the agent wrote           home tmp          the agent's own directories
 ///
 /// Truth: an open-file-description lock on session.status. start() takes it before anything runs, and whatever it
 /// starts inherits it, so that there is no moment in which an instance lives unseen. Unlike flock() it can be
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <kortex/runtime.hpp>
+#include <kortex/session.hpp>
 
 namespace kortex::process {
 
@@ -25,12 +26,6 @@ struct Record {
   std::int64_t created_ms = 0;
   bool sandboxed = true;
   std::vector<std::uint16_t> ports;
-};
-
-/// The lines that the holder writes. 0: not yet.
-struct Story {
-  std::int64_t serving_ms = 0, started_ms = 0, ended_ms = 0;
-  int exit_code = -1;
 };
 
 class InstanceFiles {
@@ -44,7 +39,7 @@ class InstanceFiles {
   [[nodiscard]] std::optional<Record> record() const;
   void write_record(const Record&) const;
 
-  [[nodiscard]] Story story() const;
+  [[nodiscard]] session::StatusFile story() const;
   /// Something of the instance lives.
   [[nodiscard]] bool alive() const;
   /// The holder's pid as seen from here; 0: it does not hold its lock.

@@ -15,6 +15,7 @@
 
 #include "environment.hpp"
 #include "processes.hpp"
+#include "sandbox_view.hpp"
 
 namespace kortex::process {
 
@@ -27,7 +28,7 @@ using namespace std::chrono_literals;
 // Above the numbers that the child is given, so that dup2() of one never closes another.
 Fd lifted(Fd fd, const std::string& what) {
   if (!fd) fail("cannot open '" + what + "'");
-  Fd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 32));
+  Fd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 128));
   if (!high) fail("cannot open '" + what + "'");
   return high;
 }
@@ -54,7 +55,8 @@ Fd listening(const InstanceFiles& files) {
 }
 
 struct Descriptors {
-  Fd listen, lock, status, log0, log1, ready, said;
+  Fd listen, lock, status, log0, log1, ready, filter, said;
+  std::vector<Fd> copied;
 };
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -72,9 +74,12 @@ pid_t spawn(const std::vector<std::string>& command, const std::vector<std::stri
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
   ::posix_spawn_file_actions_adddup2(&actions, 0, 1);
   ::posix_spawn_file_actions_adddup2(&actions, given.said.get(), 2);
-  int number = 3;
+  int number = 3;  // to 8; then filter_descriptor and first_copied
   for (const Fd* fd : {&given.listen, &given.lock, &given.status, &given.log0, &given.log1, &given.ready})
     ::posix_spawn_file_actions_adddup2(&actions, fd->get(), number++);
+  if (given.filter) ::posix_spawn_file_actions_adddup2(&actions, given.filter.get(), filter_descriptor);
+  number = first_copied;
+  for (const Fd& fd : given.copied) ::posix_spawn_file_actions_adddup2(&actions, fd.get(), number++);
   // Whatever our caller left open (its locks!) would live as long as the agent.
   ::posix_spawn_file_actions_addclosefrom_np(&actions, number);
   sigset_t all, none;
@@ -129,6 +134,9 @@ void launch_holder(const Call& call, const InstanceFiles& files, const Launch& l
   Pipe ready = Pipe::make();
   given.ready = lifted(std::move(ready.write), "pipe");
   given.said = lifted(Fd(::memfd_create("kortex-holder", MFD_CLOEXEC)), "memfd");
+  if (launch.filter) given.filter = lifted(Fd(::fcntl(launch.filter.get(), F_DUPFD_CLOEXEC, 0)), "memfd");
+  for (const std::string& path : launch.copied)
+    given.copied.push_back(lifted(Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)), path));
   replace_file(files.path("boot"), boot_id());
 
   const pid_t pid = spawn(command_of(launch), {"PATH=/usr/bin:/bin", instance_marker(launch.key)}, given);

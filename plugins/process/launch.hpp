@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <kortex/fd.hpp>
 #include <kortex/runtime.hpp>
 
 #include "instance_files.hpp"
@@ -12,6 +13,8 @@ namespace kortex::process {
 
 struct Launch {
   std::vector<std::string> wrapper;  ///< what comes before the holder: bubblewrap and its arguments; empty: nothing
+  Fd filter;                         ///< given to the wrapper as filter_descriptor; empty: none
+  std::vector<std::string> copied;   ///< files that the wrapper reads from descriptors first_copied and up
   std::string holder;                ///< its path where the wrapper leads
   std::string key;
   std::vector<std::string> limit_groups;

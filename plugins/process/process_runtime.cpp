@@ -6,12 +6,14 @@
 
 #include "bubblewrap.hpp"
 #include "environment.hpp"
+#include "followed_output.hpp"
 #include "instance_files.hpp"
 #include "launch.hpp"
 #include "limits.hpp"
 #include "paths.hpp"
 #include "processes.hpp"
 #include "sandbox_view.hpp"
+#include "seccomp_filter.hpp"
 #include "time_limit.hpp"
 
 namespace kortex::process {
@@ -116,7 +118,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     const InstanceFiles files(ref);
     if (!files.record()) {
       check_ports(workspace);
-      for (const char* name : {"home", "tmp", "var-tmp"}) make_directory(files.path(name), 0700);
+      for (const char* name : {"home", "tmp"}) make_directory(files.path(name), 0700);
       if (sandboxed(workspace))
         (void)sandbox_view(*workspace.raw, places(files.directory()));  // what cannot be mounted is said now
       else
@@ -137,8 +139,8 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     const std::optional<Record> record = files.record();
     if (!record) throw Error(KORTEX_E_NOT_FOUND, "cannot start " + quoted(ref.name()) + ": its instance is gone");
     if (files.alive()) {
-      const Story story = files.story();
-      if (story.started_ms != 0 && story.ended_ms == 0) return files.observe();
+      const session::StatusFile story = files.story();
+      if (story.started && !story.ended) return files.observe();
       // Someone died while starting it, or the holder lingers over an agent that has ended.
       end(call, ref, files, *record, 0ms);
     }
@@ -147,14 +149,15 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     Launch launch;
     launch.key = ref.key();
     launch.holder = record->sandboxed ? holder_in_sandbox : m_host.session_program();
-    for (const char* name : {"home", "tmp", "var-tmp"}) make_directory(files.path(name), 0700);
+    for (const char* name : {"home", "tmp"}) make_directory(files.path(name), 0700);
     if (record->sandboxed) {
       make_fresh(files.path("tmp"));
-      make_fresh(files.path("var-tmp"));
       launch.wrapper = {"bwrap"};
-      const std::vector<std::string> arguments =
-          bubblewrap_arguments(sandbox_view(*workspace.raw, places(files.directory())), *workspace.raw);
-      launch.wrapper.insert(launch.wrapper.end(), arguments.begin(), arguments.end());
+      launch.filter = seccomp_filter();
+      SandboxCommand command =
+          sandbox_command(sandbox_view(*workspace.raw, places(files.directory())), *workspace.raw, static_cast<bool>(launch.filter));
+      launch.wrapper.insert(launch.wrapper.end(), command.arguments.begin(), command.arguments.end());
+      launch.copied = std::move(command.copied);
     }
     launch.limit_groups = make_limit_groups(ref.key(), workspace);
     try {
@@ -183,11 +186,11 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     const InstanceFiles files(ref);
     const std::optional<Record> record = files.record();
     if (!record && !exists(files.directory())) return;
-    if (files.alive() && files.story().ended_ms == 0 && mode == RemoveMode::stopped_only)
+    if (files.alive() && !files.story().ended && mode == RemoveMode::stopped_only)
       throw Error(KORTEX_E_STATE, "cannot remove " + quoted(ref.name()) + ": it is running", "kortex-cli stop " + std::string(ref.name()));
     end(call, ref, files, record.value_or(Record{}), 0ms);
     remove_limit_groups(ref.key());
-    for (const char* name : {"home", "tmp", "var-tmp", "session.sock", "session.lock", "session.status", "output.0", "output.1", "boot",
+    for (const char* name : {"home", "tmp", "session.sock", "session.lock", "session.status", "output.0", "output.1", "boot",
                              "boot.new", "instance.new", "instance"})
       remove_tree(files.path(name));
   }
@@ -211,7 +214,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
       exit.code = std::max(files.story().exit_code, 0);
       return exit;
     };
-    if (!files.alive() || files.story().ended_ms != 0) return told();
+    if (!files.alive() || files.story().ended) return told();
     try {
       return exit_of(session::Client::connect(socket_of(files)).wait(call.raw()->cancel_fd));
     } catch (const session::Error& error) {
@@ -235,8 +238,8 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
 
   static session::Client connect(const Ref& ref, const std::string& what) {
     const InstanceFiles files(ref);
-    const Story story = files.story();
-    if (!files.alive() || story.started_ms == 0 || story.ended_ms != 0)
+    const session::StatusFile story = files.story();
+    if (!files.alive() || !story.started || story.ended)
       throw Error(KORTEX_E_STATE, "cannot " + what + " " + quoted(ref.name()) + ": it is not running", "kortex-cli start " + std::string(ref.name()));
     return session::Client::connect(socket_of(files));
   }
@@ -292,9 +295,9 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
       }
     }
     if (!record.sandboxed) kill_marked(instance_marker(ref.key()));
-    const Story story = files.story();
-    if (lived && story.started_ms != 0 && story.ended_ms == 0) files.write_end(128 + 9);
-    if (lived && story.started_ms == 0) ::unlink(files.path("session.status").c_str());
+    const session::StatusFile story = files.story();
+    if (lived && story.started && !story.ended) files.write_end(128 + 9);
+    if (lived && !story.started) ::unlink(files.path("session.status").c_str());
     remove_limit_groups(ref.key());
   }
 
@@ -314,9 +317,25 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
 };
 
 void ProcessRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request) {
-  (void)call;
-  (void)ref;
-  (void)request;
+  if (request.timestamps || request.since_ms != 0)
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot tell when " + quoted(ref.name()) + " wrote something: a terminal's output has no times");
+  const InstanceFiles files(ref);
+  const auto hand_over = [&call](const char* data, std::size_t size) {
+    call.output(KORTEX_STREAM_STDOUT, std::string_view(data, size));
+    return 0;
+  };
+  session::read_log(files.path("output.0"), files.path("output.1"), request.tail, hand_over);
+  const session::StatusFile story = files.story();
+  if (!request.follow || !files.alive() || !story.started || story.ended) return;
+  FollowedOutput output(socket_of(files));
+  char buffer[16384];
+  for (;;) {
+    call.wait_readable(output.fd());
+    const ssize_t size = ::read(output.fd(), buffer, sizeof buffer);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return;
+    hand_over(buffer, static_cast<std::size_t>(size));
+  }
 }
 
 }  // namespace kortex::process

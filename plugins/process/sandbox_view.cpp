@@ -129,7 +129,6 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
 
   std::vector<Mounted> own;
   own.push_back({Kind::bind, places.state_dir + "/tmp", "/tmp"});
-  own.push_back({Kind::bind, places.state_dir + "/var-tmp", "/var/tmp"});
   const std::string home = normal(places.home);
   if (home != target && home != "/") own.push_back({Kind::bind, places.state_dir + "/home", home});
   own.push_back({Kind::bind, sources, target});
@@ -165,12 +164,15 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
   return view;
 }
 
-std::vector<std::string> bubblewrap_arguments(const std::vector<Mounted>& view, const kortex_workspace& workspace) {
+SandboxCommand sandbox_command(const std::vector<Mounted>& view, const kortex_workspace& workspace, bool filtered) {
   // No --die-with-parent: whoever starts an instance is gone a moment later. No --new-session: the holder
   // makes its own. No --hostname: the machine's own name is the one that /etc/hosts resolves.
-  std::vector<std::string> arguments{"--unshare-user", "--disable-userns", "--unshare-pid", "--as-pid-1",
-                                     "--unshare-ipc",  "--unshare-uts",    "--unshare-cgroup-try", "--cap-drop", "ALL"};
+  SandboxCommand command;
+  std::vector<std::string>& arguments = command.arguments;
+  arguments = {"--unshare-user", "--disable-userns", "--unshare-pid",        "--as-pid-1", "--unshare-ipc",
+               "--unshare-uts",  "--cap-drop",       "ALL", "--unshare-cgroup-try"};
   if (workspace.network == KORTEX_NETWORK_DENY) arguments.emplace_back("--unshare-net");
+  if (filtered) arguments.insert(arguments.end(), {"--seccomp", std::to_string(filter_descriptor)});
   const auto add = [&arguments](const char* option, const std::string& source, const std::string& target) {
     arguments.emplace_back(option);
     if (!source.empty()) arguments.push_back(source);
@@ -180,6 +182,11 @@ std::vector<std::string> bubblewrap_arguments(const std::vector<Mounted>& view, 
     switch (mounted.kind) {
       case Kind::bind: add("--bind", mounted.source, mounted.target); break;
       case Kind::read_only_bind: add("--ro-bind", mounted.source, mounted.target); break;
+      case Kind::copy:
+        arguments.insert(arguments.end(), {"--perms", "0644"});
+        add("--file", std::to_string(first_copied + static_cast<int>(command.copied.size())), mounted.target);
+        command.copied.push_back(mounted.source);
+        break;
       case Kind::symlink: add("--symlink", mounted.source, mounted.target); break;
       case Kind::directory: add("--dir", "", mounted.target); break;
       case Kind::scratch: add("--tmpfs", "", mounted.target); break;
@@ -192,7 +199,7 @@ std::vector<std::string> bubblewrap_arguments(const std::vector<Mounted>& view, 
     }
   }
   arguments.insert(arguments.end(), {"--remount-ro", "/", "--chdir", normal(workspace.target_path), "--"});
-  return arguments;
+  return command;
 }
 
 std::vector<std::string> exposure(const kortex_workspace& workspace, const HostPlaces& places) {

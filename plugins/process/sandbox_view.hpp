@@ -26,7 +26,7 @@ struct HostPlaces {
 inline constexpr const char* holder_in_sandbox = "/run/kortex/session";
 
 struct Mounted {
-  enum class Kind { bind, read_only_bind, symlink, directory, scratch, empty, proc, dev };  ///< empty: a read-only nothing
+  enum class Kind { bind, read_only_bind, copy, symlink, directory, scratch, empty, proc, dev };  ///< empty: a read-only nothing
   Kind kind;
   std::string source;  ///< on the host; a symlink's text; "" for the others
   std::string target;
@@ -39,8 +39,15 @@ struct Mounted {
 /// The sandbox's file system, in mounting order. Throws kortex::Error (INVALID, NOT_FOUND) for what cannot be.
 [[nodiscard]] std::vector<Mounted> sandbox_view(const kortex_workspace&, const HostPlaces&);
 
-/// Complete bubblewrap arguments up to and including "--".
-[[nodiscard]] std::vector<std::string> bubblewrap_arguments(const std::vector<Mounted>&, const kortex_workspace&);
+/// bubblewrap's arguments, up to and including "--".
+struct SandboxCommand {
+  std::vector<std::string> arguments;
+  std::vector<std::string> copied;  ///< files it must find open, as descriptors first_copied and up
+};
+/// The descriptor on which it must find seccomp_filter(), unless that is empty.
+inline constexpr int filter_descriptor = 9;
+inline constexpr int first_copied = 10;
+[[nodiscard]] SandboxCommand sandbox_command(const std::vector<Mounted>&, const kortex_workspace&, bool filtered);
 
 /// What of the host the agent can reach, in plain words.
 [[nodiscard]] std::vector<std::string> exposure(const kortex_workspace&, const HostPlaces&);
