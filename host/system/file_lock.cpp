@@ -80,6 +80,9 @@ class Waiter {
     if (m_pid == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (::getppid() != parent) ::_exit(EINTR);
+      // Nobody is to wait for the end of a pipe that only this process still holds.
+      if (fd > 0) ::close_range(0, static_cast<unsigned>(fd) - 1, 0);
+      ::close_range(static_cast<unsigned>(fd) + 1, ~0u, 0);
       int rc = 0;
       do rc = ::flock(fd, LOCK_EX);
       while (rc != 0 && errno == EINTR);

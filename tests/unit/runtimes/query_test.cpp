@@ -1,0 +1,76 @@
+#include <algorithm>
+
+#include "fixture.hpp"
+
+using namespace kortex::host;
+using namespace kortex::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Query query_of(const Misbehaving& plugin, std::size_t count) {
+  Query query;
+  query.file = plugin.runtime.file();
+  query.context = plugin.runtime.context();
+  query.global_options = plugin.workspace.global_options;
+  for (std::size_t i = 0; i < count; ++i) query.refs.push_back({"key-" + std::to_string(i), "", "n", "/"});
+  return query;
+}
+
+QueryResult ask(const std::string& fault, std::size_t count) {
+  Misbehaving plugin(fault);
+  return kortex::host::query({query_of(plugin, count)}, 20s).front();
+}
+
+std::size_t running(const QueryResult& result) {
+  return static_cast<std::size_t>(std::count_if(result.instances.begin(), result.instances.end(),
+                                                [](const Instance& i) { return i.state == State::running; }));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(query)
+
+BOOST_AUTO_TEST_CASE(answers_for_ten_thousand_in_their_order) {
+  const QueryResult result = ask("", 10000);
+  BOOST_TEST(!result.error.has_value());
+  BOOST_TEST(running(result) == 10000u);
+  BOOST_TEST(result.instances[9999].key == "key-9999");
+}
+
+BOOST_AUTO_TEST_CASE(leaves_unknown_what_was_not_reported) {
+  const QueryResult result = ask("forget", 3);
+  BOOST_TEST_REQUIRE(result.error.has_value());
+  BOOST_TEST(result.error->message() == "runtime 'misbehaving' 1.2.3 reported 2 of 3 instances in inspect (bug in the runtime)");
+  BOOST_TEST(running(result) == 2u);
+  BOOST_TEST((result.instances[2].state == State::unknown && result.instances[2].key == "key-2"));
+}
+
+BOOST_AUTO_TEST_CASE(ignores_what_nobody_asked_for) {
+  const QueryResult result = ask("surplus", 3);
+  BOOST_TEST_REQUIRE(result.error.has_value());
+  BOOST_TEST(result.error->message() ==
+             "runtime 'misbehaving' 1.2.3 reported instance 'surplus' once too often in inspect (bug in the runtime)");
+  BOOST_TEST(running(result) == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(keeps_what_was_reported_before_a_crash) {
+  const QueryResult result = ask("crash-in-the-middle", 3);
+  BOOST_TEST_REQUIRE(result.error.has_value());
+  BOOST_TEST(result.error->message() == "runtime 'misbehaving' 1.2.3 crashed in inspect (segmentation fault)");
+  BOOST_TEST(running(result) == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(does_not_let_one_runtime_cost_another_its_answer) {
+  Misbehaving good(""), crashing("crash-in-the-middle"), deaf("deaf");
+  const auto results = kortex::host::query({query_of(deaf, 3), query_of(crashing, 3), query_of(good, 3)}, 300ms);
+  BOOST_TEST_REQUIRE(results.size() == 3u);
+  BOOST_TEST_REQUIRE(results[0].error.has_value());
+  BOOST_TEST(results[0].error->message() == "runtime 'misbehaving' 1.2.3 did not finish inspect within 300 ms");
+  BOOST_TEST(running(results[0]) == 3u);
+  BOOST_TEST(results[1].error.has_value());
+  BOOST_TEST(!results[2].error.has_value());
+  BOOST_TEST(running(results[2]) == 3u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
