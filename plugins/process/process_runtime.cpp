@@ -1,6 +1,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include <kortex/runtime.hpp>
 #include <kortex/session.hpp>
 
@@ -203,24 +205,21 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
 
   Exit terminal(Call& call, const Ref& ref, const Execution& execution) override {
     if (!execution.argv.empty()) return run(call, ref, execution);
-    session::Client client = connect(ref, "enter");
-    return exit_of(client.attach(session::streams_of(call.raw(), execution.raw)));
+    try {
+      return exit_of(connect(ref, "enter").attach(session::streams_of(call.raw(), execution.raw)));
+    } catch (const session::Error& error) {
+      return told_end(call, InstanceFiles(ref), error);
+    }
   }
 
   Exit wait(Call& call, const Ref& ref) override {
     const InstanceFiles files(ref);
-    const auto told = [&files] {
-      Exit exit;
-      exit.code = std::max(files.story().exit_code, 0);
-      return exit;
-    };
-    if (!files.alive() || files.story().ended) return told();
+    const session::StatusFile story = files.story();
+    if (!files.alive() || story.ended) return {KORTEX_END_EXITED, std::max(files.story().exit_code, 0)};
     try {
       return exit_of(session::Client::connect(socket_of(files)).wait(call.raw()->cancel_fd));
     } catch (const session::Error& error) {
-      // It may have ended between the question and the connection.
-      if (error.code == KORTEX_E_NOT_FOUND) return told();
-      throw;
+      return told_end(call, files, error);
     }
   }
 
@@ -240,8 +239,21 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     const InstanceFiles files(ref);
     const session::StatusFile story = files.story();
     if (!files.alive() || !story.started || story.ended)
-      throw Error(KORTEX_E_STATE, "cannot " + what + " " + quoted(ref.name()) + ": it is not running", "kortex-cli start " + std::string(ref.name()));
+      throw not_running(ref, what);
     return session::Client::connect(socket_of(files));
+  }
+
+  /// Within a `catch`: the agent may have ended between the look at its story and the connection, and the holder with it.
+  static Exit told_end(Call& call, const InstanceFiles& files, const session::Error& error) {
+    if (error.code != KORTEX_E_NOT_FOUND && error.code != KORTEX_E_BACKEND) throw;
+    const bool dead = files.wait_until_dead(call, 2s);
+    const session::StatusFile story = files.story();
+    if (!dead || !story.ended) throw;
+    return {KORTEX_END_EXITED, story.exit_code};
+  }
+
+  static Error not_running(const Ref& ref, const std::string& what) {
+    return {KORTEX_E_STATE, "cannot " + what + " " + quoted(ref.name()) + ": it is not running", "kortex-cli start " + std::string(ref.name())};
   }
 
   static Exit run(Call& call, const Ref& ref, const Execution& execution) {
@@ -255,7 +267,12 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     program.tty = execution.tty;
     program.rows = execution.rows;
     program.cols = execution.cols;
-    return exit_of(client.run(program, session::streams_of(call.raw(), execution.raw)));
+    try {
+      return exit_of(client.run(program, session::streams_of(call.raw(), execution.raw)));
+    } catch (const session::Error& error) {
+      if (error.code == KORTEX_E_BACKEND && InstanceFiles(ref).wait_until_dead(call, 2s)) throw not_running(ref, "go on in");
+      throw;
+    }
   }
 
   static void start_agent(const Ref& ref, const Workspace& workspace, const InstanceFiles& files, bool sandboxed,

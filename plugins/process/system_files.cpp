@@ -125,9 +125,9 @@ void add_etc(std::vector<Mounted>& view) {
 // covers those that access() calls writable, which it does not say of /proc/sys.
 void cover_kernel_files(std::vector<Mounted>& view) {
   if (::geteuid() != 0) return;
-  for (const char* path : {"/proc/sys", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/mtrr"})
+  for (const char* path : {"/proc/sys", "/proc/fs", "/proc/acpi", "/proc/scsi"})
     if (exists(path)) view.push_back({Mounted::Kind::read_only_bind, path, path});
-  for (const char* path : {"/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/kpagecount", "/proc/kpageflags"})
+  for (const char* path : {"/proc/keys", "/proc/kpagecount", "/proc/kpageflags"})
     if (exists(path)) view.push_back({Mounted::Kind::read_only_bind, "/dev/null", path});
 }
 
