@@ -151,7 +151,7 @@ JsonDocument::JsonDocument(std::string_view text, std::string file, ErrorKind ki
   const std::size_t skipped = m_text.substr(0, 3) == byte_order_mark ? 3 : 0;
   json::parse_options options;
   options.max_depth = max_depth;
-  unsigned char scratch[1024];
+  unsigned char scratch[8 * 1024];
   json::parser parser(json::storage_ptr(), options, scratch, sizeof scratch);
   parser.reset(&m_memory);
   json::error_code error;

@@ -42,7 +42,7 @@ class JsonDocument {
   std::string_view m_text;
   std::string m_file;
   ErrorKind m_kind;
-  unsigned char m_buffer[4096];
+  unsigned char m_buffer[16 * 1024];  // enough for a usual file: no allocation
   boost::json::monotonic_resource m_memory;
   boost::json::value m_root;
 };

@@ -76,6 +76,7 @@ InitResult Manager::init(const InitRequest& request) {
       throw Error(ErrorKind::refused, "cannot name a workspace '" + *request.name + "': " + reason);
   const PluginFile file = m_registry.find(request.runtime);
   Plan plan = make_plan(request, m_context, m_agents);
+  check_required_network(plan.spec, request.require, plan.spec.config_path + "/workspace.json");
 
   InitResult result;
   Record& record = result.record;

@@ -85,6 +85,15 @@ void check_requirements(const KeyValues& require) {
   }
 }
 
+void check_required_network(const WorkspaceSpec& spec, const KeyValues& require, const std::string& file) {
+  const std::string asked = spec.network.mode == Network::Mode::allow ? "allow" : spec.network.hosts.empty() ? "deny" : "deny-hosts";
+  for (const auto& [key, value] : require) {
+    if (key != "network" || value == asked || (value == "deny-hosts" && asked == "deny")) continue;
+    throw Error(ErrorKind::refused, "network '" + value + "' is required, but the configuration asks for '" + asked + "'",
+                value == "allow" ? "remove \"network\" from " + file : "write \"network\": {} in " + file);
+  }
+}
+
 bool can_mount(const Mount& mount, const Guarantees& guarantees) {
   if ((guarantees.enforces & KORTEX_GUARANTEE_MOUNTS) == 0) return false;
   return !mount.read_only || (guarantees.enforces & KORTEX_GUARANTEE_READ_ONLY_MOUNTS) != 0;
@@ -124,10 +133,6 @@ std::vector<std::string> uncovered(const WorkspaceSpec& spec, bool network_state
     } else if (key == "network") {
       for (const auto& network : networks)
         if (network.value == value) need(network.bit);
-      // A runtime that could deny the network is of no use to who demanded it, while the configuration lets it through.
-      const std::string asked = !denies ? "allow" : spec.network.hosts.empty() ? "deny" : "deny-hosts";
-      if (value != asked && !(value == "deny-hosts" && asked == "deny"))
-        missing.push_back("network '" + value + "' (the configuration asks for '" + asked + "')");
     } else {
       for (const auto& entry : switches)
         if (entry.key == key) need(entry.bit);

@@ -1,7 +1,5 @@
 #include "instances/requirements.hpp"
 
-#include <kortex/runtime.h>
-
 #include "expect_error.hpp"
 
 namespace {
@@ -47,15 +45,18 @@ BOOST_AUTO_TEST_CASE(requires_a_level_of_isolation) {
 }
 
 BOOST_AUTO_TEST_CASE(a_required_denial_needs_the_runtime_and_the_configuration) {
-  const Guarantees can{Isolation::container, KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_NETWORK_DENY_HOSTS, {}};
-  BOOST_TEST(uncovered({}, false, {{"network", "deny"}}, can) == (Words{"network 'deny' (the configuration asks for 'allow')"}),
-             boost::test_tools::per_element());
-  WorkspaceSpec denied;
-  denied.network.mode = Network::Mode::deny;
-  BOOST_TEST(uncovered(denied, true, {{"network", "deny"}}, can).empty());
-  BOOST_TEST(uncovered(denied, true, {{"network", "deny-hosts"}}, can).empty());
-  denied.network.hosts = {"a.b"};
-  BOOST_TEST(uncovered(denied, true, {{"network", "deny"}}, can).size() == 1);
+  WorkspaceSpec spec;
+  const Error error = error_of([&] { check_required_network(spec, {{"network", "deny"}}, "w"); });
+  BOOST_TEST(error.message() == "network 'deny' is required, but the configuration asks for 'allow'");
+  BOOST_TEST(error.hint() == "write \"network\": {} in w");
+  BOOST_TEST(static_cast<int>(error.kind()) == 7);
+  spec.network.mode = Network::Mode::deny;
+  BOOST_CHECK_NO_THROW(check_required_network(spec, {{"network", "deny"}}, "w"));
+  BOOST_CHECK_NO_THROW(check_required_network(spec, {{"network", "deny-hosts"}, {"memory", "true"}}, "w"));
+  BOOST_TEST(uncovered(spec, true, {{"network", "deny"}}, nothing) == (Words{"no network ('deny')"}), boost::test_tools::per_element());
+  spec.network.hosts = {"a.b"};
+  BOOST_TEST(error_of([&] { check_required_network(spec, {{"network", "deny"}}, "w"); }).message() ==
+             "network 'deny' is required, but the configuration asks for 'deny-hosts'");
 }
 
 BOOST_AUTO_TEST_CASE(refuses_requirements_it_does_not_know) {
