@@ -139,7 +139,10 @@ void launch_holder(const Call& call, const InstanceFiles& files, const Launch& l
     given.copied.push_back(lifted(Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)), path));
   replace_file(files.path("boot"), boot_id());
 
-  const pid_t pid = spawn(command_of(launch), {"PATH=/usr/bin:/bin", instance_marker(launch.key)}, given);
+  // In a sandbox the death of the holder is the death of all; bubblewrap, which only waits for that, is not marked.
+  std::vector<std::string> environment{"PATH=/usr/bin:/bin"};
+  if (launch.wrapper.empty()) environment.push_back(instance_marker(launch.key));
+  const pid_t pid = spawn(command_of(launch), environment, given);
   const Fd said = std::move(given.said);
   given = Descriptors();  // ours would keep the pipe open, and the instance "alive"
 

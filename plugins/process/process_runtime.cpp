@@ -206,7 +206,9 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   Exit terminal(Call& call, const Ref& ref, const Execution& execution) override {
     if (!execution.argv.empty()) return run(call, ref, execution);
     try {
-      return exit_of(connect(ref, "enter").attach(session::streams_of(call.raw(), execution.raw)));
+      const session::End end = connect(ref, "enter").attach(session::streams_of(call.raw(), execution.raw));
+      if (end.how != KORTEX_END_DETACHED) settle(call, InstanceFiles(ref));
+      return exit_of(end);
     } catch (const session::Error& error) {
       return told_end(call, InstanceFiles(ref), error);
     }
@@ -217,7 +219,9 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     const session::StatusFile story = files.story();
     if (!files.alive() || story.ended) return {KORTEX_END_EXITED, std::max(files.story().exit_code, 0)};
     try {
-      return exit_of(session::Client::connect(socket_of(files)).wait(call.raw()->cancel_fd));
+      const session::End end = session::Client::connect(socket_of(files)).wait(call.raw()->cancel_fd);
+      settle(call, files);
+      return exit_of(end);
     } catch (const session::Error& error) {
       return told_end(call, files, error);
     }
@@ -243,6 +247,10 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     return session::Client::connect(socket_of(files));
   }
 
+  /// The holder tells that the agent has ended before it has ended the rest and itself; who asks next must not hear
+  /// "running". What the holder leaves alive for longer than its own patience is not waited for.
+  static void settle(Call& call, const InstanceFiles& files) { (void)files.wait_until_dead(call, 3s); }
+
   /// Within a `catch`: the agent may have ended between the look at its story and the connection, and the holder with it.
   static Exit told_end(Call& call, const InstanceFiles& files, const session::Error& error) {
     if (error.code != KORTEX_E_NOT_FOUND && error.code != KORTEX_E_BACKEND) throw;
@@ -259,7 +267,6 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   static Exit run(Call& call, const Ref& ref, const Execution& execution) {
     if (!execution.user.empty())
       throw Error(KORTEX_E_UNSUPPORTED, "cannot run a program as " + quoted(execution.user) + ": an instance of this runtime has one user");
-    session::Client client = connect(ref, "run a program in");
     session::Program program;
     program.argv = execution.argv;
     program.env = execution.env;
@@ -268,9 +275,10 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     program.rows = execution.rows;
     program.cols = execution.cols;
     try {
-      return exit_of(client.run(program, session::streams_of(call.raw(), execution.raw)));
+      return exit_of(connect(ref, "run a program in").run(program, session::streams_of(call.raw(), execution.raw)));
     } catch (const session::Error& error) {
-      if (error.code == KORTEX_E_BACKEND && InstanceFiles(ref).wait_until_dead(call, 2s)) throw not_running(ref, "go on in");
+      const bool lost = error.code == KORTEX_E_BACKEND || error.code == KORTEX_E_NOT_FOUND;
+      if (lost && InstanceFiles(ref).wait_until_dead(call, 2s)) throw not_running(ref, "run a program in");
       throw;
     }
   }
