@@ -90,6 +90,17 @@ std::string duration_text(milliseconds time) {
   return std::to_string(time.count() / 1000) + " s";
 }
 
+/// An exception that nobody could catch ends in abort(), and the C++ library prints it first. Its text, or "" when it has none.
+std::optional<std::string> uncaught_exception(std::string_view noise) {
+  constexpr std::string_view announcement = "terminate called after throwing an instance of '", what = "what():  ";
+  const std::size_t announced = noise.rfind(announcement);
+  if (announced == std::string_view::npos) return std::nullopt;
+  const std::size_t start = noise.find(what, announced);
+  if (start == std::string_view::npos) return "";
+  const std::string_view text = noise.substr(start + what.size());
+  return clean_line(text.substr(0, text.find('\n')), max_message);
+}
+
 /// What the child reported, as far as it is to be remembered.
 struct Report {
   struct Failure {
@@ -185,9 +196,9 @@ class Operation {
     }
     ChildStart child;
     if (m_spec.timeout > milliseconds::zero()) {
-      m_deadline = Clock::now() + m_spec.timeout;
-      // libstdc++'s steady_clock is CLOCK_MONOTONIC.
-      child.call.deadline_ms = std::chrono::duration_cast<milliseconds>(m_deadline->time_since_epoch()).count();
+      m_deadline = m_due = Clock::now() + m_spec.timeout;
+      // libstdc++'s steady_clock is CLOCK_MONOTONIC. Never before our own deadline, so that it is known for what it is.
+      child.call.deadline_ms = std::chrono::ceil<milliseconds>(m_due->time_since_epoch()).count();
     }
     child.parent = ::getpid();
     child.cancel_write_fd = cancel.write.get();
@@ -431,6 +442,7 @@ class Operation {
   }
 
   void conclude(int status) {
+    if (!m_seen.threw && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) m_seen.threw = uncaught_exception(m_noise);
     const std::string title = title_of(*m_spec.file);
     const std::string& stage = m_seen.stage;
     if (m_seen.error) {
@@ -464,7 +476,9 @@ class Operation {
     const std::string title = title_of(*m_spec.file);
     const std::string function = m_seen.stage == "close" ? m_spec.function : m_seen.stage;
     m_result.not_found = status == KORTEX_E_NOT_FOUND;
-    if (m_timed_out && !m_interrupted && (status == KORTEX_E_CANCELLED || status == KORTEX_E_TIMEOUT)) {
+    const bool timed_out = m_timed_out || (m_due && Clock::now() >= *m_due);
+    if (timed_out && !m_interrupted && (status == KORTEX_E_CANCELLED || status == KORTEX_E_TIMEOUT)) {
+      if (m_seen.failure && !m_seen.failure->message.empty()) m_noise += m_seen.failure->message + "\n";
       fail(ErrorKind::busy, title + " did not finish " + function + " within " + duration_text(m_spec.timeout));
     } else if (status == KORTEX_E_CANCELLED) {
       fail(ErrorKind::cancelled, function + " was cancelled");
@@ -484,6 +498,7 @@ class Operation {
   Fd m_pidfd, m_report, m_noise_fd, m_cancel;
   Pipe m_resize, m_signals;
   std::optional<Clock::time_point> m_deadline, m_kill_at;
+  std::optional<Clock::time_point> m_due;  ///< the deadline, remembered
   std::vector<Clock::time_point> m_interrupts;
   bool m_cancelled = false, m_timed_out = false, m_interrupted = false, m_killed = false;
   std::set<pid_t> m_programs;

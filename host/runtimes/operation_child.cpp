@@ -71,6 +71,15 @@ void set_streams(int noise_fd) {
   if (null > STDERR_FILENO) ::close(null);
 }
 
+/// Host and plugin are linked with an unwinder each. An exception of the plugin is thrown by its own but finds its handler
+/// here with the help of ours, which has its tables only after its first use.
+void prepare_to_catch() {
+  try {
+    throw 0;
+  } catch (int) {
+  }
+}
+
 void perform(const OperationSpec& spec, ChildCall& child) {
   child.stage("load");
   // Again: the file may have been replaced since it was found.
@@ -115,6 +124,7 @@ void run_child(const OperationSpec& spec, const ChildStart& start) {
   set_streams(start.noise_fd);
   set_signals(start);
   ChildCall child(start.call);
+  prepare_to_catch();
   try {
     perform(spec, child);
   } catch (const Error& error) {

@@ -1,5 +1,6 @@
 #include "runtimes/text.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 namespace kortex::host {
@@ -33,6 +34,15 @@ std::string clean(std::string_view text, std::size_t limit, bool keep_lines) {
   std::string out;
   out.reserve(text.size() < limit ? text.size() : limit);
   while (!text.empty()) {
+    // Nearly all text is plain: taken at one go.
+    std::size_t plain = 0;
+    while (plain < text.size() && text[plain] >= 0x20 && text[plain] < 0x7f) ++plain;
+    plain = std::min(plain, limit - out.size());
+    if (plain > 0) {
+      out += text.substr(0, plain);
+      text.remove_prefix(plain);
+      continue;
+    }
     const std::size_t size = character_size(text);
     std::string_view piece = size == 0 ? std::string_view("?") : text.substr(0, size);
     if (is_control(piece) && !(keep_lines && (piece == "\n" || piece == "\t"))) piece = "?";

@@ -32,15 +32,20 @@ kortex_status emit_as(const kortex_call* call, const char* key, kortex_state sta
 /// Tells the test that the fault has begun.
 void announce(const kortex_call* call) { call->host->log(call->host, KORTEX_LOG_INFO, "at it"); }
 
-void crash() {
+/// Not the sanitizer's abort, which exits: a signal.
+__attribute__((no_sanitize("undefined", "address"))) void crash() {
   volatile int* nowhere = nullptr;
   *nowhere = 1;  // NOLINT: what this plugin is for
 }
+
+void throw_it() { throw std::runtime_error("dear me"); }
+void throw_past_noexcept() noexcept { throw_it(); }
 
 kortex_status misbehave(const kortex_call* call, const char* key) {
   const std::string& fault = g_fault;
   if (fault == "throw") throw std::runtime_error("oh dear");
   if (fault == "throw-int") throw 7;
+  if (fault == "throw-past-noexcept") throw_past_noexcept();
   if (fault == "exit") ::exit(0);
   if (fault == "abort") ::abort();
   if (fault == "crash") {

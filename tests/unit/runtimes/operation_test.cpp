@@ -46,6 +46,8 @@ BOOST_AUTO_TEST_CASE(reports_exit_and_exceptions_as_bugs) {
   BOOST_TEST(create_error("exit").message() == "runtime 'misbehaving' 1.2.3 ended the process in create (bug in the runtime)");
   BOOST_TEST(create_error("throw").message() ==
              "runtime 'misbehaving' 1.2.3 threw an exception out of create: oh dear (bug in the runtime)");
+  BOOST_TEST(create_error("throw-past-noexcept").message() ==
+             "runtime 'misbehaving' 1.2.3 threw an exception out of create: dear me (bug in the runtime)");
   BOOST_TEST(create_error("throw-int").message() ==
              "runtime 'misbehaving' 1.2.3 threw an exception out of create (bug in the runtime)");
 }

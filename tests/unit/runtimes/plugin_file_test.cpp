@@ -11,6 +11,12 @@ using namespace kortex::test;
 
 namespace {
 
+/// What tests make is not to be refused because of how the user who runs them shares files.
+struct PrivateUmask {
+  PrivateUmask() { ::umask(022); }
+};
+BOOST_TEST_GLOBAL_FIXTURE(PrivateUmask);
+
 std::string refusal_of(const fs::path& file) { return examine(file, "test").refusal; }
 
 void write(const fs::path& file, const std::string& bytes) {
