@@ -11,7 +11,7 @@ void connection_open(struct connection *c, int fd) {
   memset(c, 0, sizeof *c);
   c->fd = fd;
   c->poll_fd = -1;
-  c->runner.in = c->runner.out = c->runner.err = -1;
+  c->runner.in = c->runner.out = c->runner.err = c->runner.slave = -1;
 }
 
 void connection_close(struct holder *h, struct connection *c) {
@@ -56,7 +56,7 @@ static void answer_status(struct holder *h, struct connection *c) {
 }
 
 static bool greet(struct connection *c, const struct frame *f) {
-  struct frame_fields fields = frame_fields(f);
+  struct frame_fields fields = fields_of(f);
   if (f->type != KORTEX_SESSION_HELLO || field_u32(&fields) != KORTEX_SESSION_MAGIC) return false;
   const uint16_t major = field_u16(&fields);
   unsigned char payload[8];
@@ -78,7 +78,7 @@ static bool obey(struct holder *h, struct connection *c, const struct frame *f) 
   if (c->role == ROLE_VIEWER) return viewer_frame(h, c, f);
   if (c->role == ROLE_RUNNER) return runner_frame(h, c, f);
   if (c->role != ROLE_NONE) return true;
-  struct frame_fields fields = frame_fields(f);
+  struct frame_fields fields = fields_of(f);
   switch (f->type) {
     case KORTEX_SESSION_STATUS: answer_status(h, c); return true;
     case KORTEX_SESSION_START: {

@@ -48,7 +48,7 @@ void frame_reader_free(struct frame_reader *r) {
   buffer_free(&r->message);
 }
 
-struct frame_fields frame_fields(const struct frame *f) {
+struct frame_fields fields_of(const struct frame *f) {
   return (struct frame_fields){f->payload, f->payload + f->length, false};
 }
 
@@ -121,7 +121,7 @@ bool frame_append(struct buffer *b, uint8_t type, const void *payload, size_t le
 }
 
 bool program_request_read(const struct frame *f, struct program_request *p) {
-  struct frame_fields fields = frame_fields(f);
+  struct frame_fields fields = fields_of(f);
   memset(p, 0, sizeof *p);
   p->flags = field_u32(&fields);
   p->rows = field_u16(&fields);

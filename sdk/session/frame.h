@@ -37,7 +37,7 @@ struct frame_fields {
   const unsigned char *at, *end;
   bool short_;
 };
-struct frame_fields frame_fields(const struct frame *);
+struct frame_fields fields_of(const struct frame *);
 uint16_t field_u16(struct frame_fields *);
 uint32_t field_u32(struct frame_fields *);
 /* A NUL-terminated string within the payload. */

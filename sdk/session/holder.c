@@ -74,7 +74,7 @@ void holder_start_agent(struct holder *h, struct connection *c, const struct pro
   h->directory = strdup(request->directory);
   h->agent = h->agent_pid = ends.pid;
   h->master = ends.out;
-  h->slave = ioctl(h->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  h->slave = ends.slave;
   h->started_ms = now_unix_ms();
   h->phase = PHASE_RUNNING;
   char line[80];

@@ -50,6 +50,7 @@ enum role { ROLE_NONE, ROLE_VIEWER, ROLE_RUNNER, ROLE_WAITER, ROLE_STOPPER };
 struct runner {
   pid_t pid;        /* 0: none, or reaped */
   int in, out, err; /* -1: closed; with a terminal in == out */
+  int slave;        /* of a terminal, until the program has exited */
   bool tty;
   bool exited;
   int code;
@@ -97,7 +98,7 @@ struct holder {
   int agent_code;
   int64_t started_ms;
   pid_t agent_pid;
-  int master, slave;     /* kept open here, so that the terminal never hangs up while the agent lives */
+  int master, slave;
   uint16_t rows, cols;
   struct buffer input;   /* for the agent, of all viewers */
   char **env;            /* the agent's */

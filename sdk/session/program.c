@@ -122,6 +122,7 @@ bool program_start(char *const argv[], char *const env[], const char *directory,
     }
   }
   if (pid < 0) failure.error = errno;
+  const int slave = tty && pid > 0 ? fcntl(e.child[0], F_DUPFD_CLOEXEC, 3) : -1;
   close_ends(e.child);
   if (report[1] >= 0) close(report[1]);
   if (pid > 0) {
@@ -132,10 +133,11 @@ bool program_start(char *const argv[], char *const env[], const char *directory,
   }
   if (report[0] >= 0) close(report[0]);
   if (!failure.error) {
-    *program = (struct program_ends){pid, e.ours[0], e.ours[1], e.ours[2]};
+    *program = (struct program_ends){pid, e.ours[0], e.ours[1], e.ours[2], slave};
     return true;
   }
   close_ends(e.ours);
+  if (slave >= 0) close(slave);
   const bool missing = failure.stage == STAGE_EXEC && (failure.error == ENOENT || failure.error == ENOTDIR);
   error->code = missing ? 127 : 126;
   switch (failure.stage) {

@@ -9,6 +9,8 @@
 struct program_ends {
   pid_t pid;           /* leader of a session and process group of its own */
   int in, out, err;    /* our ends, non-blocking; with a terminal in == out, err == -1 */
+  int slave;           /* with a terminal: keeps it from hanging up between the program's closing it and its exit,
+                        * when a SIGHUP would replace its exit status; to be closed then. Else -1 */
 };
 
 struct program_error {

@@ -94,7 +94,7 @@ int relay(const char *socket_path) {
       shutdown(fd, SHUT_WR);
       shut = true;
     }
-    if (!copy(&down) || fds[3].revents & POLLERR) return 1;
-    if (down.ended && !down.size) return 0;
+    /* either end may leave first; how the session ended is told within it */
+    if (!copy(&down) || fds[3].revents & POLLERR || (down.ended && !down.size)) return 0;
   }
 }

@@ -56,7 +56,7 @@ void runner_start(struct holder *h, struct connection *c, const struct frame *f)
   }
   struct runner *r = &c->runner;
   memset(r, 0, sizeof *r);
-  r->in = r->out = r->err = -1;
+  r->in = r->out = r->err = r->slave = -1;
   r->kill_at = NEVER;
   r->tty = request.flags & KORTEX_SESSION_TTY;
   struct program_ends ends;
@@ -79,6 +79,7 @@ void runner_start(struct holder *h, struct connection *c, const struct frame *f)
   r->in = ends.in;
   r->out = ends.out;
   r->err = ends.err;
+  r->slave = ends.slave;
 }
 
 static void signal_group(const struct runner *r, int number) {
@@ -88,7 +89,7 @@ static void signal_group(const struct runner *r, int number) {
 bool runner_frame(struct holder *h, struct connection *c, const struct frame *f) {
   (void)h;
   struct runner *r = &c->runner;
-  struct frame_fields fields = frame_fields(f);
+  struct frame_fields fields = fields_of(f);
   switch (f->type) {
     case KORTEX_SESSION_STDIN:
       if (r->input_ended || f->length > KORTEX_SESSION_WINDOW - c->input_held) return false;
@@ -246,6 +247,7 @@ bool runner_exited(struct connection *c, pid_t pid, int code) {
   r->exited = true;
   r->exited_at = now_ms();
   r->code = code;
+  close_fd(&r->slave);
   if (!r->tty) close_input(r);
   return true;
 }
@@ -255,4 +257,5 @@ void runner_free(struct connection *c) {
   close_input(r);
   close_fd(&r->out);
   close_fd(&r->err);
+  close_fd(&r->slave);
 }

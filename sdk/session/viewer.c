@@ -18,7 +18,7 @@ void viewer_attach(struct holder *h, struct connection *c, const struct frame *f
     connection_fail(c, KORTEX_E_STATE, "the agent has not been started");
     return;
   }
-  struct frame_fields fields = frame_fields(f);
+  struct frame_fields fields = fields_of(f);
   const uint32_t flags = field_u32(&fields);
   c->rows = field_u16(&fields);
   c->cols = field_u16(&fields);
@@ -76,7 +76,7 @@ static void resize_to(struct holder *h, struct connection *c) {
 }
 
 bool viewer_frame(struct holder *h, struct connection *c, const struct frame *f) {
-  struct frame_fields fields = frame_fields(f);
+  struct frame_fields fields = fields_of(f);
   switch (f->type) {
     case KORTEX_SESSION_STDIN:
       if (c->read_only || h->master < 0) return true;

@@ -1,0 +1,112 @@
+#include <boost/test/unit_test.hpp>
+
+#include "viewer.hpp"
+
+using kortex::test::Holder;
+using kortex::test::Viewer;
+namespace session = kortex::session;
+
+namespace {
+bool is(const session::Error& error, kortex_status code, const std::string& message) {
+  BOOST_TEST(error.code == code);
+  BOOST_TEST(error.what() == message);
+  return error.code == code && error.what() == message;
+}
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(agent)
+
+BOOST_AUTO_TEST_CASE(runs_on_a_terminal_that_has_its_size_from_the_first_byte) {
+  Holder holder;
+  holder.start("stty size; tty >/dev/null && echo terminal; exec sleep 60", 31, 101);
+  Viewer viewer(holder, 31, 101);
+  BOOST_TEST(viewer.sees("31 101\r\nterminal\r\n"));
+  Holder other;
+  other.start("stty size; exec sleep 60");
+  Viewer late(other, 24, 80);
+  BOOST_TEST(late.sees("24 80\r\n"));
+}
+
+BOOST_AUTO_TEST_CASE(has_its_own_environment_and_directory_and_nothing_of_the_holder) {
+  Holder holder;
+  holder.start("env | sort; pwd; ls /proc/$$/fd | tr '\\n' ' '; grep SigBlk /proc/$$/status; grep SigIgn /proc/$$/status; exec sleep 60");
+  Viewer viewer(holder);
+  BOOST_TEST(viewer.sees("FROM_AGENT=yes"));
+  BOOST_TEST(viewer.sees(holder.directory.string() + "\r\n0 1 2 "));
+  BOOST_TEST(viewer.sees("SigBlk:\t0000000000000000"));
+  BOOST_TEST(viewer.sees("SigIgn:\t0000000000000000"));
+}
+
+BOOST_AUTO_TEST_CASE(is_started_once) {
+  Holder holder;
+  holder.start("exec sleep 60");
+  BOOST_CHECK_EXCEPTION(holder.start("true"), session::Error,
+                        [](const auto& e) { return is(e, KORTEX_E_STATE, "the agent has already been started"); });
+}
+
+BOOST_AUTO_TEST_CASE(that_cannot_be_run_is_named_with_the_reason) {
+  Holder holder;
+  session::Program program;
+  program.argv = {"no-such-agent"};
+  program.env = {"PATH=/usr/bin"};
+  BOOST_CHECK_EXCEPTION(holder.client().start_agent(program), session::Error, [](const auto& e) {
+    return is(e, KORTEX_E_FAILED, "cannot run 'no-such-agent': no such file or directory");
+  });
+  program.argv = {"/etc/passwd"};
+  BOOST_CHECK_EXCEPTION(holder.client().start_agent(program), session::Error, [](const auto& e) {
+    return is(e, KORTEX_E_FAILED, "cannot run '/etc/passwd': permission denied");
+  });
+  program.argv = {"sh"};
+  program.cwd = "/no/such/place";
+  BOOST_CHECK_EXCEPTION(holder.client().start_agent(program), session::Error, [](const auto& e) {
+    return is(e, KORTEX_E_FAILED, "cannot run 'sh' in '/no/such/place': no such file or directory");
+  });
+  holder.start("exec sleep 60");  // and can be tried again
+  BOOST_TEST((holder.client().status().agent == session::Status::Agent::running));
+}
+
+BOOST_AUTO_TEST_CASE(may_have_a_large_environment) {
+  Holder holder;
+  session::Program program;
+  program.argv = {"/bin/sh", "-c", "echo ${#BIG}; exec sleep 60"};
+  program.env = {"PATH=/usr/bin:/bin", "BIG=" + std::string(120000, 'x')};
+  for (int i = 0; i < 1000; ++i) program.env.push_back("V" + std::to_string(i) + "=" + std::string(500, 'y'));
+  holder.client().start_agent(program);
+  Viewer viewer(holder);
+  BOOST_TEST(viewer.sees("120000\r\n"));
+}
+
+BOOST_AUTO_TEST_CASE(status_is_told_and_recorded) {
+  Holder holder;
+  session::Client client = holder.client();
+  BOOST_TEST((client.status().agent == session::Status::Agent::not_started));
+  holder.start("echo ready; exec sleep 60");
+  Viewer viewer(holder);
+  BOOST_TEST(viewer.sees("ready"));
+  const session::Status status = client.status();
+  BOOST_TEST((status.agent == session::Status::Agent::running));
+  BOOST_TEST(status.viewers == 1U);
+  BOOST_TEST(status.agent_pid == holder.status_file().agent_pid);
+  BOOST_TEST(status.started_ms == holder.status_file().started_ms);
+  BOOST_TEST(::kill(static_cast<pid_t>(status.agent_pid), 0) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(output_is_logged_also_when_nobody_watches) {
+  Holder holder;
+  holder.start("echo into the log; exit 3");
+  BOOST_TEST(holder.exit_code() == 3);
+  std::string text;
+  session::read_log((holder.directory / "output.0").string(), (holder.directory / "output.1").string(), -1,
+                    [&](const char* data, std::size_t size) { return text.append(data, size), 0; });
+  BOOST_TEST(text == "into the log\r\n");
+}
+
+BOOST_AUTO_TEST_CASE(cannot_trace_the_holder) {
+  Holder holder;
+  holder.start("cat /proc/$PPID/environ >/dev/null 2>&1 && [ $(id -u) != 0 ] && echo readable; echo done; exec sleep 60");
+  Viewer viewer(holder);
+  BOOST_TEST(viewer.sees("done"));
+  BOOST_TEST(viewer.everything().find("readable") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
