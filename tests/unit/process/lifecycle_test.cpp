@@ -1,10 +1,14 @@
 // Each case runs with and without a sandbox where both make sense: a bare process must end as surely.
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <fstream>
+
+#include <kortex/fd.hpp>
 
 #include "plugin_host.hpp"
 
@@ -114,11 +118,11 @@ BOOST_DATA_TEST_CASE(tells_that_the_holder_was_killed_and_starts_anew, data::mak
   host.sandbox = sandbox;
   BOOST_REQUIRE_MESSAGE(host.create() == KORTEX_OK, host.message);
   BOOST_REQUIRE_MESSAGE(host.start() == KORTEX_OK, host.message);
+  const kortex::Fd holder(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(host.last_pid), 0)));
   BOOST_REQUIRE(::kill(static_cast<pid_t>(host.last_pid), SIGKILL) == 0);
-  int code = 0;
-  host.wait(code);  // whatever it says, it returns
-  while (host.inspect() == KORTEX_STATE_RUNNING) ::usleep(1000);
-  BOOST_TEST(host.last_state == KORTEX_STATE_FAILED);
+  pollfd gone{holder.get(), POLLIN, 0};
+  BOOST_REQUIRE(::poll(&gone, 1, 10000) == 1);
+  BOOST_TEST(host.inspect() == KORTEX_STATE_FAILED);
   BOOST_TEST(host.last_status == "the session holder was killed");
   BOOST_REQUIRE_MESSAGE(host.start() == KORTEX_OK, host.message);
   BOOST_TEST(host.last_state == KORTEX_STATE_RUNNING);
