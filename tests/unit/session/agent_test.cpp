@@ -29,7 +29,7 @@ BOOST_AUTO_TEST_CASE(runs_on_a_terminal_that_has_its_size_from_the_first_byte) {
 
 BOOST_AUTO_TEST_CASE(has_its_own_environment_and_directory_and_nothing_of_the_holder) {
   Holder holder;
-  holder.start("env | sort; pwd; ls /proc/$$/fd | tr '\\n' ' '; grep SigBlk /proc/$$/status; grep SigIgn /proc/$$/status; exec sleep 60");
+  holder.start("env | sort; pwd; ls /proc/$$/fd | tr '\\n' ' '; grep -E 'SigBlk|SigIgn' /proc/self/status; exec sleep 60");
   Viewer viewer(holder);
   BOOST_TEST(viewer.sees("FROM_AGENT=yes"));
   BOOST_TEST(viewer.sees(holder.directory.string() + "\r\n0 1 2 "));
