@@ -186,6 +186,7 @@ std::string_view to_string(Phase phase) {
 std::string serialize(const Record& record) {
   Members root;
   root.add("schema", Record::schema, 0).add("id", record.id).add("name", record.name).add("key", record.key);
+  if (!record.other_name.empty()) root.add("other_name", record.other_name);
   root.add("project", record.project).add("agent", record.spec.agent_name).add("model", record.model);
   root.add("state", to_string(record.state)).add("phase", to_string(record.phase)).add("last_error", record.last_error);
   root.add("exit_code", record.exit_code, -1);
@@ -239,6 +240,7 @@ Record parse_record(std::string_view given, const std::string& file) {
   if (!is_workspace_id(record.id)) id.fail("must be 64 hexadecimal digits");
   record.name = root.required("name").view();
   record.key = root.required("key").view();
+  read(root, "other_name", record.other_name);
   read(root, "project", record.project);
   read(root, "agent", record.spec.agent_name);
   read(root, "model", record.model);

@@ -22,6 +22,7 @@ struct Record {
 
   std::string id;       ///< 64 hex digits
   std::string name;
+  std::string other_name;   ///< reserved beside `name` while a rename is under way; else empty
   std::string key;      ///< the label for the runtime
   std::string project;  ///< empty: none
   std::string model;    ///< empty: none

@@ -140,6 +140,11 @@ bool reserve(const fs::path& root, const std::string& name, const std::string& i
   return false;
 }
 
+/// Frees a name if it is this workspace's. Only its claim's holder may.
+void release(const fs::path& root, const std::string& name, const std::string& id) {
+  if (!name.empty() && read_name(root, name) == id) ::unlink((names_of(root) / name).c_str());
+}
+
 std::string candidate(const std::string& base, std::uint64_t number) {
   return number <= 1 ? base : with_suffix(base, "-" + std::to_string(number));
 }
@@ -186,7 +191,14 @@ void delete_remains(const fs::path& directory) {
     return;
   }
   try {
-    if (auto lock = FileLock::try_acquire(directory / "lock")) remove_tree(directory, "lock");
+    const auto lock = FileLock::try_acquire(directory / "lock");
+    if (!lock) return;
+    // A registration that was killed may have reserved a name already. Rare enough to look at all of them.
+    const fs::path root = directory.parent_path().parent_path();
+    const std::string id = directory.filename().string();
+    if (!is_there(workspaces_of(root) / id))
+      for (const auto& name : entries_of(names_of(root))) release(root, name, id);
+    remove_tree(directory, "lock");
   } catch (const std::system_error&) {
     // Another process deleted it first, or parts of it belong to another user: the next sweep tries again.
   }
@@ -473,15 +485,24 @@ void Store::rename(const Claim& claim, Record& record, const std::string& new_na
   require_name(new_name);
   const std::string old_name = record.name;
   try {
-    if (read_name(m_root, new_name) != claim.id() && !reserve(m_root, new_name, claim.id()))
+    // The record names both for as long as both may be reserved, so that whoever removes the workspace after a kill frees both.
+    release(m_root, record.other_name, claim.id());
+    record.other_name = new_name;
+    write(claim, record);
+    if (read_name(m_root, new_name) != claim.id() && !reserve(m_root, new_name, claim.id())) {
+      record.other_name.clear();
+      write(claim, record);
       throw Error(ErrorKind::failed, "cannot rename workspace '" + old_name + "' to '" + new_name + "': workspace " +
                                          short_id(read_name(m_root, new_name)) + " has that name");
+    }
     sync_directory(names_of(m_root));
     record.name = new_name;
+    record.other_name = old_name;
     write(claim, record);
-    // A kill before this leaves the old name as another one of the same workspace.
-    if (read_name(m_root, old_name) == claim.id()) ::unlink((names_of(m_root) / old_name).c_str());
+    release(m_root, old_name, claim.id());
     sync_directory(names_of(m_root));
+    record.other_name.clear();
+    write(claim, record);
   } catch (const std::system_error& error) {
     rethrow("cannot rename workspace '" + old_name + "'", error);
   }
@@ -499,9 +520,9 @@ void Store::remove(Claim claim) const {
   try {
     const Fd directory = open_workspaces(m_root);
     const auto entry = RecordReader(m_root, directory.get()).read(claim.id());
-    std::string name = entry ? entry->name : std::string();
-    if (name.empty() || read_name(m_root, name) != claim.id()) name = name_of(m_root, claim.id());
-    if (!name.empty()) ::unlink((names_of(m_root) / name).c_str());
+    const std::string name = entry ? entry->name : std::string();
+    release(m_root, name.empty() ? name_of(m_root, claim.id()) : name, claim.id());
+    if (entry && entry->record) release(m_root, entry->record->other_name, claim.id());
     sync_directory(names_of(m_root));
     make_private_directories(tmp_of(m_root));
     const fs::path remains = tmp_of(m_root) / claim.id();

@@ -262,6 +262,7 @@ BOOST_AUTO_TEST_CASE(sweeps_what_killed_commands_left_and_nothing_else) {
   const std::string dead = random_id();
   fs::create_directories(root / "tmp" / dead / "runtime");
   std::ofstream(root / "tmp" / dead / "lock").close();
+  leave_dangling("reserved", dead);
   const std::string empty = random_id();
   fs::create_directory(root / "tmp" / empty);
   fs::create_directory(root / "tmp" / "not-ours");
@@ -269,6 +270,26 @@ BOOST_AUTO_TEST_CASE(sweeps_what_killed_commands_left_and_nothing_else) {
   BOOST_TEST(!fs::exists(root / "tmp" / dead));
   BOOST_TEST(!fs::exists(root / "tmp" / empty));
   BOOST_TEST(fs::exists(root / "tmp" / "not-ours"));
+  BOOST_TEST(!fs::is_symlink(root / "names" / "reserved"));
+  BOOST_TEST(fs::is_symlink(root / "names" / "shop"));
+}
+
+BOOST_AUTO_TEST_CASE(a_rename_killed_at_either_step_leaves_no_name_after_removal) {
+  for (const bool reached_the_record : {false, true}) {
+    const std::string id = add("old");
+    {
+      const Claim claim = store.claim(id, 0, {});
+      Record r = *store.read(id).record;
+      leave_dangling("new", id);
+      r.name = reached_the_record ? "new" : "old";
+      r.other_name = reached_the_record ? "old" : "new";
+      store.write(claim, r);
+    }
+    BOOST_TEST(store.resolve("old") == id);
+    BOOST_TEST(store.resolve("new") == id);
+    store.remove(store.claim(id, 0, {}));
+    BOOST_TEST(store.names().empty());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(refuses_a_store_that_others_may_write_to) {
