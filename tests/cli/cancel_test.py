@@ -30,11 +30,11 @@ class Cancel(box.TestCase):
         self.fake("f", "hang=start", "deaf=true")
         terminal = self.terminal("start", "f", "--progress", "plain")
         terminal.expect("hang|start")
-        terminal.send(b"\x03")
-        terminal.send(b"\x03")
         before = time.monotonic()
+        while not box.select.select([terminal.pidfd], [], [], 0.05)[0]:  # two that come at once are one signal
+            terminal.send(b"\x03")
+            self.assertLess(time.monotonic() - before, 2, "the second ctrl-c did not end it")
         self.assertEqual(terminal.ended(), 130)
-        self.assertLess(time.monotonic() - before, 10)
         self.assert_usable("f")
 
     def test_sigterm_cancels_too(self):

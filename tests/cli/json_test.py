@@ -29,7 +29,7 @@ class Json(box.TestCase):
     def test_the_life_of_a_workspace(self):
         source = str(self.sandbox.project)
         ident = self.document("workspace_id", "init", source, "--runtime", "fake")["id"]
-        made = self.document("workspace", "init", source, "--runtime", "fake", "--name", "second", "--project", "p", "--model", "m", "-v")
+        made = self.document("workspace", "init", source, "--runtime", "fake", "--name", "second", "--agent", "claude", "--project", "p", "--model", "m", "-v")
         self.assertEqual((made["name"], made["project"], made["model"], made["state"], made["runtime"]), ("second", "p", "m", "stopped", "fake"))
         self.assertEqual(made["paths"], {"source": source, "configuration": f"{source}/.kortex"})
         self.assertNotIn("started", made["timestamps"])

@@ -6,7 +6,8 @@ import signal
 import sandbox as box
 
 # An agent that tells its terminal's size first, then on each change, and echoes lines.
-SIZES = 'stty size; trap "stty size" WINCH; while read -r line; do echo "got:$line"; [ "$line" = quit ] && exit 7; done'
+# bash runs a trap when `read` gives up, not while it waits.
+SIZES = 'stty size; trap "stty size" WINCH; while :; do line=; read -r -t 0.2 line; [ "$line" = quit ] && exit 7; done'
 ECHO = 'echo ready; while read -r line; do echo "got:$line"; done'
 
 
@@ -152,7 +153,9 @@ class Terminal(box.TestCase):
         self.assert_restored(terminal)
 
     def test_modes_the_agent_left_on_are_reset_when_leaving(self):
-        self.process_workspace("w", "/bin/sh", "-c", "printf '\\033[?1049h\\033[?25l\\033[?2004hfull screen'; cat")
+        # What was in the alternate screen is not replayed: its program is made to draw it again.
+        self.process_workspace("w", "/bin/bash", "-c", "draw() { printf '\\033[?1049h\\033[?25l\\033[?2004hfull screen'; }; "
+                               "trap draw WINCH; draw; while :; do read -r -t 0.2; done")
         terminal = self.attach("w")
         terminal.expect("full screen")
         terminal.send(b"\x10\x11")
