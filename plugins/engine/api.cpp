@@ -102,24 +102,33 @@ void Api::connect() {
   m_connection = Connection(std::move(socket));
 }
 
-void Api::negotiate() {
-  if (!m_version.empty()) return;
+Response Api::first_answer(const char* path) {
   if (!m_connection.usable()) connect();
-  Response response;
   try {
-    response = m_connection.exchange(m_call, {"GET", "/version", "", ""});
+    return m_connection.exchange(m_call, {"GET", path, ""});
   } catch (const ConnectionLost&) {
     throw Error(KORTEX_E_UNAVAILABLE, "cannot talk to " + m_address.engine + " at '" + m_address.socket + "': it closed the connection",
                 m_address.start_hint);
   }
-  if (response.status != 200) refuse("ask for the version", response);
-  const json::value answer = parsed(response);
-  m_version = text_at(answer, {"Version"});
-  if (m_version.empty())
-    throw Error(KORTEX_E_UNAVAILABLE, "cannot talk to " + m_address.engine + " at '" + m_address.socket + "': what answers there is no container engine");
-  m_api_version = negotiated(our_version, text_at(answer, {"ApiVersion"}), text_at(answer, {"MinAPIVersion"}));
-  for (const json::value& component : array_at(answer, {"Components"}))
-    if (text_at(component, {"Name"}) == "Podman Engine") m_libpod_version = text_at(component, {"Details", "APIVersion"});
+}
+
+void Api::negotiate() {
+  if (!m_version.empty()) return;
+  // Its headers say what is needed. GET /version would say more, but podman runs four programs for it.
+  const Response ping = first_answer("/_ping");
+  const std::string engines = ping.header("api-version"), server = ping.header("server");
+  if (ping.status / 100 == 5) refuse("reach " + m_address.engine, ping);
+  if (ping.status != 200 || engines.empty())
+    throw Error(KORTEX_E_UNAVAILABLE,
+                "cannot talk to " + m_address.engine + " at '" + m_address.socket + "': what answers there is no container engine");
+  // Only an engine that is newer than we are may have stopped to accept what we speak.
+  std::string oldest;
+  if (numbers(our_version) < numbers(engines)) oldest = text_at(parsed(first_answer("/version")), {"MinAPIVersion"});
+  m_api_version = negotiated(our_version, engines, oldest);
+  m_libpod_version = ping.header("libpod-api-version");
+  // "Libpod/4.3.1 (linux)", "Docker/20.10.24+dfsg1 (linux)"
+  const std::size_t slash = server.find('/');
+  m_version = slash == std::string::npos ? engines : server.substr(slash + 1, server.find(' ', slash) - slash - 1);
 }
 
 const std::string& Api::version() {
@@ -185,7 +194,7 @@ void Api::refuse(const std::string& what, const Response& response) const {
 json::value Api::ask(const std::string& what, const char* method, const std::string& path, const std::string& body) {
   const Response response = request(method, path, body);
   if (response.status / 100 != 2 && response.status != 304) refuse(what, response);
-  return response.content_type.find("json") == std::string::npos ? json::value(nullptr) : parsed(response);
+  return response.header("content-type").find("json") == std::string::npos ? json::value(nullptr) : parsed(response);
 }
 
 json::value Api::inspect(const std::string& id) {

@@ -90,6 +90,7 @@ class Api {
  private:
   void connect();
   void negotiate();
+  [[nodiscard]] Response first_answer(const char* path);
   [[nodiscard]] std::string target(const std::string& path) const;
 
   const Call& m_call;

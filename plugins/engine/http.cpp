@@ -26,8 +26,11 @@ class Parser : public http::basic_parser<false> {
  private:
   void on_request_impl(http::verb, string_view, string_view, int, error_code&) override {}
   void on_response_impl(int status, string_view, int, error_code&) override { m_out.status = static_cast<unsigned>(status); }
-  void on_field_impl(http::field name, string_view, string_view value, error_code&) override {
-    if (name == http::field::content_type) m_out.content_type.assign(value.data(), value.size());
+  void on_field_impl(http::field, string_view name, string_view value, error_code&) override {
+    std::string lower(name.data(), name.size());
+    for (char& c : lower)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    m_out.headers.emplace_back(std::move(lower), std::string(value.data(), value.size()));
   }
   void on_header_impl(error_code&) override {}
   void on_body_init_impl(boost::optional<std::uint64_t> const&, error_code&) override {}
@@ -93,6 +96,12 @@ Fd connect_unix(const std::string& path, std::error_code& error) {
   if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return failed();
   ::fcntl(socket.get(), F_SETFL, O_NONBLOCK);
   return socket;
+}
+
+std::string Response::header(std::string_view name) const {
+  for (const auto& [key, value] : headers)
+    if (key == name) return value;
+  return {};
 }
 
 void Connection::send(const Call& call, std::string_view bytes) {

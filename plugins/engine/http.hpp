@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include <kortex/call.hpp>
 #include <kortex/fd.hpp>
@@ -26,8 +28,11 @@ struct Request {
 
 struct Response {
   unsigned status = 0;
-  std::string content_type;
+  std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
   std::string body;  ///< empty where a sink took it
+
+  /// "" where there is none.
+  [[nodiscard]] std::string header(std::string_view name) const;
 };
 
 /// The peer closed before it answered: the request had no effect that we know of.

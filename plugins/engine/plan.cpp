@@ -82,7 +82,7 @@ Container plan(const Ref& ref, const Workspace& workspace, const Places& places,
     throw Error(KORTEX_E_UNSUPPORTED, "cannot create '" + std::string(ref.name()) + "': network mode 'deny' cannot leave single hosts reachable");
 
   Container out;
-  out.name = "kortex-" + std::string(ref.key());
+  out.name = ref.key();
   out.image = image;
   out.hostname = hostname_of(ref.name());
   out.directory = workspace.target_path;

@@ -44,16 +44,25 @@ BOOST_AUTO_TEST_CASE(speaks_the_lower_of_both_versions_but_none_that_is_refused)
 }
 
 BOOST_AUTO_TEST_CASE(asks_for_the_version_once_and_uses_it) {
-  RecordedEngine engine(path(), {podman_version(), reply(200, "[]"), reply(200, "{}")});
+  RecordedEngine engine(path(), {podman_ping(), reply(200, "[]"), reply(200, "{}")});
   Api podman = api("podman");
   BOOST_TEST(podman.list("io.kortex.key").as_array().empty());
   (void)podman.inspect("abc");
   BOOST_TEST(podman.version() == "4.3.1");
   const std::vector<std::string> requests = engine.requests();
   BOOST_REQUIRE(requests.size() == 3);
-  BOOST_TEST(requests[0].find("GET /version ") == 0u);
+  BOOST_TEST(requests[0].find("GET /_ping ") == 0u);
   BOOST_TEST(requests[1].find("GET /v4.3.1/libpod/containers/json?all=true&filters=%7B%22label%22:%5B%22io.kortex.key%22%5D%7D ") == 0u);
   BOOST_TEST(requests[2].find("GET /v1.41/containers/abc/json ") == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(asks_a_newer_engine_what_it_still_accepts) {
+  RecordedEngine engine(path(), {docker_ping("1.60"), reply(200, R"({"Version":"31.0","ApiVersion":"1.60","MinAPIVersion":"1.50"})"), reply(200, "[]")});
+  Api docker = api();
+  BOOST_TEST(docker.list("io.kortex.key").as_array().empty());
+  BOOST_TEST(docker.version() == "20.10.24+dfsg1");
+  BOOST_TEST(engine.requests()[1].find("GET /version ") == 0u);
+  BOOST_TEST(engine.requests()[2].find("GET /v1.50/containers/json?") == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(an_engine_that_is_down_says_how_to_start_it) {
@@ -102,7 +111,7 @@ BOOST_AUTO_TEST_CASE(refusals_keep_the_engines_words_and_get_a_code) {
       {500, "not json", KORTEX_E_BACKEND, "cannot start it: docker: not json"},
       {500, "{}", KORTEX_E_BACKEND, "cannot start it: docker: status 500"},
   };
-  std::vector<std::string> answers{docker_version()};
+  std::vector<std::string> answers{docker_ping()};
   for (const auto& [status, body, code, message] : cases) answers.push_back(reply(status, body));
   RecordedEngine engine(path(), answers);
   Api docker = api();
@@ -114,7 +123,7 @@ BOOST_AUTO_TEST_CASE(refusals_keep_the_engines_words_and_get_a_code) {
 }
 
 BOOST_AUTO_TEST_CASE(a_long_refusal_is_one_line_and_a_detail) {
-  RecordedEngine engine(path(), {docker_version(), reply(500, R"({"message":"first line\nsecond line"})")});
+  RecordedEngine engine(path(), {docker_ping(), reply(500, R"({"message":"first line\nsecond line"})")});
   Api docker = api();
   const Error error = error_of([&] { docker.start("start it", "x"); });
   BOOST_TEST(error.what() == std::string("cannot start it: docker: first line"));
@@ -123,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_long_refusal_is_one_line_and_a_detail) {
 
 BOOST_AUTO_TEST_CASE(what_is_done_already_is_done) {
   const std::string not_modified = "HTTP/1.1 304 Not Modified\r\n\r\n";
-  RecordedEngine engine(path(), {docker_version(), not_modified, not_modified, reply(404, "{}"), reply(404, "{}"), reply(409, "{}"), not_modified});
+  RecordedEngine engine(path(), {docker_ping(), not_modified, not_modified, reply(404, "{}"), reply(404, "{}"), reply(409, "{}"), not_modified});
   Api docker = api();
   docker.start("start it", "x");
   docker.stop("stop it", "x", 3);
@@ -142,7 +151,7 @@ BOOST_AUTO_TEST_CASE(pulling_adds_up_the_layers) {
 {"status":"Downloading","progressDetail":{"current":5,"total":50},"id":"b"}
 {"status":"Downloading","progressDetail":{"current":100,"total":100},"id":"a"}
 )";
-  RecordedEngine engine(path(), {docker_version(), reply(404, "{}"), reply(200, body), reply(200, "{}")});
+  RecordedEngine engine(path(), {docker_ping(), reply(404, "{}"), reply(200, body), reply(200, "{}")});
   Api docker = api();
   ensure_image(call, docker, "docker.io/library/debian:12", "docker pull debian:12");
   BOOST_TEST(engine.requests()[2].find("POST /v1.41/images/create?fromImage=docker.io/library/debian&tag=12 ") == 0u);
@@ -153,7 +162,7 @@ BOOST_AUTO_TEST_CASE(pulling_adds_up_the_layers) {
 }
 
 BOOST_AUTO_TEST_CASE(a_pull_that_fails_under_way_is_an_error_with_what_to_type) {
-  RecordedEngine engine(path(), {docker_version(), reply(404, "{}"),
+  RecordedEngine engine(path(), {docker_ping(), reply(404, "{}"),
                                  reply(200, R"({"status":"Pulling"})" "\n" R"({"errorDetail":{"message":"x"},"error":"Get https://r/: dial tcp: no route to host"})" "\n")});
   Api docker = api();
   const Error error = error_of([&] { ensure_image(call, docker, "r/a:1", "docker pull r/a:1"); });
@@ -164,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_pull_that_fails_under_way_is_an_error_with_what_to_type) 
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_image_is_not_a_missing_instance) {
-  RecordedEngine engine(path(), {docker_version(), reply(404, "{}"), reply(404, R"({"message":"manifest unknown"})")});
+  RecordedEngine engine(path(), {docker_ping(), reply(404, "{}"), reply(404, R"({"message":"manifest unknown"})")});
   Api docker = api();
   BOOST_TEST(error_of([&] { ensure_image(call, docker, "a", "docker pull a"); }).code == KORTEX_E_FAILED);
 }
@@ -197,7 +206,7 @@ BOOST_AUTO_TEST_CASE(takes_framed_output_apart_wherever_it_is_cut) {
 
 BOOST_AUTO_TEST_CASE(runs_a_program_over_an_upgraded_connection) {
   using namespace std::string_literals;
-  RecordedEngine engine(path(), {docker_version(), reply(201, R"({"Id":"e1"})"),
+  RecordedEngine engine(path(), {docker_ping(), reply(201, R"({"Id":"e1"})"),
                                  "HTTP/1.1 101 UPGRADED\r\nUpgrade: tcp\r\n\r\n"s + "\1\0\0\0\0\0\0\2hi"s});
   Api docker = api();
   Api::ExecStream exec = docker.exec("run it", "x", boost::json::object{{"Cmd", boost::json::array{"true"}}});

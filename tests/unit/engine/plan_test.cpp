@@ -56,7 +56,7 @@ BOOST_FIXTURE_TEST_SUITE(plan, Fixture)
 
 BOOST_AUTO_TEST_CASE(mounts_sources_home_and_holder) {
   const Container out = planned();
-  BOOST_TEST(out.name == "kortex-demo-12ab");
+  BOOST_TEST(out.name == "demo-12ab");
   BOOST_TEST(out.hostname == "my-demo-2");
   BOOST_REQUIRE(mount_at(out, sources) != nullptr);
   BOOST_TEST(mount_at(out, sources)->host_path == sources);

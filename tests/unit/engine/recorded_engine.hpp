@@ -140,9 +140,13 @@ inline std::string reply(int status, const std::string& json) {
   return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(json.size()) +
          "\r\n\r\n" + json;
 }
-inline std::string docker_version() { return reply(200, R"({"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"})"); }
-inline std::string podman_version() {
-  return reply(200, R"({"Version":"4.3.1","ApiVersion":"1.41","MinAPIVersion":"1.24","Components":[{"Name":"Podman Engine","Version":"4.3.1","Details":{"APIVersion":"4.3.1","MinAPIVersion":"4.0.0"}}]})");
+// Recorded answers to GET /_ping, from which the versions are taken.
+inline std::string docker_ping(const std::string& api = "1.41") {
+  return "HTTP/1.1 200 OK\r\nApi-Version: " + api + "\r\nOstype: linux\r\nServer: Docker/20.10.24+dfsg1 (linux)\r\nContent-Length: 2\r\n\r\nOK";
+}
+inline std::string podman_ping() {
+  return "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\nLibpod-Buildah-Version: 1.28.2\r\n"
+         "Server: Libpod/4.3.1 (linux)\r\nContent-Length: 2\r\n\r\nOK";
 }
 
 }  // namespace kortex::test

@@ -1,0 +1,48 @@
+"""Which engine is tested, as whom, and with which environment. Import before tests/cli's sandbox: that one reads where
+the binary is. The rootless engine's tests run as its ordinary user, on a copy of the binaries he can reach."""
+import atexit
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import sys
+import tempfile
+
+ENGINES = ("podman", "rootless", "docker")
+SKIPPED = 77
+
+if len(sys.argv) < 2 or sys.argv[1] not in ENGINES:
+    sys.exit(f"usage: {sys.argv[0]} {{{'|'.join(ENGINES)}}} [TEST...]")
+ENGINE = sys.argv.pop(1)
+RUNTIME = "docker" if ENGINE == "docker" else "podman"
+DIRECTORY = pathlib.Path(os.environ.get("KORTEX_ENGINES_DIR", "build/dev/engines"))
+
+# Before we may become somebody who cannot read where these are.
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "cli")]
+
+state_file = DIRECTORY / "state.json"
+STATE = json.loads(state_file.read_text()) if state_file.exists() else {ENGINE: {"missing": f"no fixture in {DIRECTORY}: fixture.py up {DIRECTORY}"}}
+FACTS = STATE[ENGINE]
+if "missing" in FACTS:
+    print(f"{ENGINE}: {FACTS['missing']}", file=sys.stderr)
+    sys.exit(1 if os.environ.get("KORTEX_TEST_ENGINES") == "required" else SKIPPED)
+IMAGE = STATE["image"]
+
+if ENGINE == "rootless":
+    user = pwd.getpwnam(FACTS["user"])
+    build = pathlib.Path(os.environ.get("KORTEX_BUILD_DIR", "build/dev"))
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="kortex-rootless-"))
+    copy.chmod(0o755)
+    for part in ("bin/kortex-cli", "lib/kortex", "share/kortex"):
+        (copy / part).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (build / part).is_dir() else shutil.copy2)(build / part, copy / part)
+    for folder, names, files in os.walk(copy):
+        for name in (*names, *files, "."):
+            os.chown(os.path.join(folder, name), user.pw_uid, user.pw_gid)
+    os.environ["KORTEX_BUILD_DIR"] = str(copy)
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    os.chdir("/")
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
