@@ -192,7 +192,8 @@ void runner_wait(struct holder *h, struct connection *c) {
   struct runner *r = &c->runner;
   if (r->kill_at != NEVER && r->pid) poll_until(&h->polls, r->kill_at);
   const bool wanted = c->fd >= 0 && c->queue.size < QUEUE_LIMIT;
-  const bool writes = r->in >= 0 && r->input.size;
+  /* also for the end alone: it may have come when there was nothing left to write */
+  const bool writes = r->in >= 0 && (r->input.size || r->input_ended);
   r->poll_out = r->poll_err = r->poll_in = -1;
   if (r->tty) {
     const short events = (short)((wanted ? POLLIN : 0) | (writes ? POLLOUT : 0));
