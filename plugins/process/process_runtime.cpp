@@ -109,7 +109,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
       given.exposure = {"everything: the agent runs with all rights of your user, on all your files, processes and networks"};
       return given;
     }
-    require_bubblewrap(call, workspace.network_denied ? NetworkOf::own : NetworkOf::host);
+    require_bubblewrap_once(call, workspace.network_denied ? NetworkOf::own : NetworkOf::host, m_host.runtime_dir());
     given.isolation = Isolation::process;
     given.enforces |= KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_MOUNTS | KORTEX_GUARANTEE_READ_ONLY_MOUNTS;
     given.exposure = exposure(*workspace.raw, places(""));
