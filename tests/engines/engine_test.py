@@ -417,11 +417,14 @@ class EngineTrouble(EngineTest):
     def test_an_engine_that_is_killed_costs_its_own_rows_and_comes_back(self):
         self.create()
         if ENGINE == "docker":
-            os.kill(int((DIRECTORY / "docker.pid").read_text().split()[0]), signal.SIGKILL)
-            done = self.ok("list")
+            fixture = Fixture(DIRECTORY)
+            fixture.end("docker", signal.SIGKILL)
+            try:
+                done = self.ok("list")
+            finally:
+                fixture.start_docker()
             self.assertRegex(done.stdout, r"w +unknown")
-            self.assertRegex(done.stderr, "cannot reach docker")
-            Fixture(DIRECTORY).start_docker()
+            self.assertRegex(done.stderr, "cannot reach docker at '.*': nobody listens there")
             self.assertIn(self.state(), ("running", "stopped"))
         else:
             for pid, command in self.sandbox.processes().items():

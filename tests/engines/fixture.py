@@ -8,6 +8,7 @@ come up is a failure; else its tests are skipped with the reason. Facts behind t
   - podman 4.3 swaps soft and hard limits through its API: both are given the same value;
   - podman 4.3 does not hand CONTAINERS_STORAGE_CONF to conmon's clean-up process, unless conmon_env_vars says so;
   - dockerd with --bridge=none deletes another dockerd's docker0: it gets a bridge of its own;
+  - rootless podman keeps its images under $HOME, unless rootless_storage_path says where;
   - rootless podman's pause process pins a mount namespace: it is ended at last.
 """
 import contextlib
@@ -93,7 +94,7 @@ class Fixture:
         for folder in (root, run_root):
             folder.mkdir(parents=True, exist_ok=True)
         storage, containers = self.etc / f"{name}.storage.conf", self.etc / f"{name}.containers.conf"
-        storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{root}"\nrunroot = "{run_root}"\n')
+        storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{root}"\nrootless_storage_path = "{root}"\nrunroot = "{run_root}"\n')
         containers.write_text(f"""[containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 [engine]
@@ -190,12 +191,12 @@ network_backend = "netavark"
             os.chmod("/dev/net/tun", 0o666)  # its mode everywhere but on minimal machines
         folder = self.path / "rootless"
         env = self.configure_podman("rootless", folder / "root", folder / "run")
-        env.update({"XDG_RUNTIME_DIR": str(folder / "xdg")})
+        env.update({"XDG_RUNTIME_DIR": str(folder / "xdg"), "USER": USER})  # podman looks up its id ranges by $USER
         (folder / "xdg").mkdir(exist_ok=True)
         for made in (folder, folder / "root", folder / "run", folder / "xdg"):
             os.chown(made, user.pw_uid, user.pw_gid)
         (folder / "xdg").chmod(0o700)
-        full = {"PATH": PATH, "HOME": user.pw_dir, "USER": USER, **env}
+        full = {"PATH": PATH, "HOME": user.pw_dir, **env}
         run("podman", "import", "--change", 'CMD ["sh"]', str(self.root_file_system()), IMAGE, env=full, cwd="/",
             user=user.pw_uid, group=user.pw_gid, extra_groups=[])
         return {"user": USER, "env": env}
@@ -229,14 +230,14 @@ network_backend = "netavark"
     def remember(self, name, process):
         (self.path / f"{name}.pid").write_text(f"{process.pid} {started_at(process.pid)}")
 
-    def end(self, name):
+    def end(self, name, *numbers):
         file = self.path / f"{name}.pid"
         if not file.exists():
             return
         pid, start = file.read_text().split()
         if str(started_at(int(pid))) == start:
             handle = os.pidfd_open(int(pid))
-            for number, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
+            for number, patience in [(number, 20) for number in numbers or (signal.SIGTERM, signal.SIGKILL)]:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, number)
                 if select.select([handle], [], [], patience)[0]:

@@ -41,6 +41,10 @@ if ENGINE == "rootless":
         for name in (*names, *files, "."):
             os.chown(os.path.join(folder, name), user.pw_uid, user.pw_gid)
     os.environ["KORTEX_BUILD_DIR"] = str(copy)
+    # Whatever is needed of Python is loaded now: the interpreter's own folder may be closed to that user.
+    import encodings.idna  # noqa: F401
+    import fixture  # noqa: F401
+    import sandbox  # noqa: F401
     os.initgroups(user.pw_name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
