@@ -137,10 +137,10 @@ Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& work
   return from_inspect(api->inspect(id));
 }
 
-void EngineRuntime::start_holder(Call& call, Api& api, const Ref& ref, const std::string& id, const Workspace& workspace,
+void EngineRuntime::start_holder(Call& call, Api& api, const Ref& ref, const json::value& container, const Workspace& workspace,
                                  const std::vector<std::string>& env) const {
   const HolderDirectory directory(ref.state_dir());
-  json::value container = api.inspect(id);
+  const std::string id = text_at(container, {"Id"});
   const std::string word = text_at(container, {"State", "Status"});
   if (word == "paused") api.unpause("wake the container of " + quoted(ref), id);
   bool serving = false;
@@ -177,8 +177,10 @@ Instance EngineRuntime::start(Call& call, const Ref& ref, const Workspace& works
   const std::unique_ptr<Api> api = connect(call, ref);
   const json::value container = need_container(*api, ref);
   const std::string id = text_at(container, {"Id"});
-  prepare_directories(plan(ref, workspace, places(ref), identity(*api, workspace), "", m_plugin_version), places(ref));
-  start_holder(call, *api, ref, id, workspace, env);
+  // Made by create(); somebody may have tidied up since.
+  if (::access((std::string(ref.state_dir()) + "/session").c_str(), F_OK) != 0)
+    prepare_directories(plan(ref, workspace, places(ref), identity(*api, workspace), "", m_plugin_version), places(ref));
+  start_holder(call, *api, ref, container, workspace, env);
   return from_inspect(api->inspect(id));
 }
 

@@ -57,7 +57,7 @@ class EngineRuntime : public Runtime, public Execs, public Terminals, public Log
   [[nodiscard]] json::value find_container(Api& api, const Ref& ref) const;
   [[nodiscard]] json::value need_container(Api& api, const Ref& ref) const;
   [[nodiscard]] Places places(const Ref& ref) const;
-  void start_holder(Call& call, Api& api, const Ref& ref, const std::string& id, const Workspace& workspace,
+  void start_holder(Call& call, Api& api, const Ref& ref, const json::value& container, const Workspace& workspace,
                     const std::vector<std::string>& env) const;
   template <class Session>
   [[nodiscard]] Exit in_session(Call& call, const Ref& ref, Session&& session) const;

@@ -92,7 +92,13 @@ class Podman : public EngineRuntime {
   }
 
   std::string create_container(Api& api, const std::string& what, const Container& container) const override {
-    return api.create(what, "/libpod/containers/create", libpod_body(container));
+    try {
+      return api.create(what, "/libpod/containers/create", libpod_body(container));
+    } catch (Error& error) {
+      if (std::string(error.what()).find("/etc/subuid") != std::string::npos)
+        error.hint = "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 \"$USER\" && podman system migrate";
+      throw;
+    }
   }
 
   std::vector<std::string> command(const std::string& endpoint) const override {
