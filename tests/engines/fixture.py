@@ -245,6 +245,19 @@ network_backend = "netavark"
             os.close(handle)
         file.unlink()
 
+    def end_strays(self):
+        """What outlives a dockerd that was killed and not started again: its shims, and what runs in their containers."""
+        mark, parents = f"{self.path}/docker/".encode(), {}
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError, IndexError):
+                command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
+                parent = int(pathlib.Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()[1])
+                parents[int(entry)] = (parent, mark in command and b"containerd" in command)
+        shims = {pid for pid, (_, ours) in parents.items() if ours}
+        for pid in [pid for pid, (parent, _) in parents.items() if parent in shims] + sorted(shims):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     # The two commands.
 
     def up(self):
@@ -288,6 +301,7 @@ network_backend = "netavark"
                 os.kill(pid, signal.SIGTERM)
         for name in ("podman", "docker"):
             self.end(name)
+        self.end_strays()
         with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
             ours = sorted((line.split()[1] for line in mounts if line.split()[1].startswith(f"{self.path}/")), reverse=True)
         for mount in ours:
