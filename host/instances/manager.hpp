@@ -23,13 +23,23 @@
 
 namespace kortex::host {
 
-/// A workspace with its live state.
-struct Workspace {
-  Entry entry;
+/// What its runtime says of a workspace.
+struct Observed {
   State state = State::unknown;  ///< asked of the runtime just now
   Instance instance;             ///< what it said; empty when it could not be asked
   std::string problem;           ///< why the state is unknown or what is wrong; empty: nothing
   std::string hint;
+};
+
+/// A workspace with its live state.
+struct Workspace : Observed {
+  Entry entry;
+};
+
+/// All of them: what was stored, and what was observed of each, in the same order.
+struct Workspaces {
+  Listing stored;
+  std::vector<Observed> observed;
 };
 
 struct InitRequest {
@@ -77,7 +87,7 @@ class Manager {
   Removed remove(const std::string& workspace, bool force);
   Record rename(const std::string& workspace, const std::string& new_name);
   /// All, or one, with live state.
-  std::vector<Workspace> list();
+  Workspaces list();
   Workspace show(const std::string& workspace);
   /// `start_first`: a stopped one is started, with a notice. argv empty: the agent's session.
   ExecEnd terminal(const std::string& workspace, ExecRequest, bool start_first);
@@ -102,7 +112,7 @@ class Manager {
   void start_claimed(const Claim&, Record&);
   void create_again(const Claim&, Record&, const Runtime&) const;
   [[noreturn]] void undo_init(Claim, const Record&, const Runtime&, const Error&) const;
-  std::vector<Workspace> observe(std::vector<Entry>) const;
+  std::vector<Observed> observe(const std::vector<const Summary*>&) const;
   Record running(const std::string& workspace, bool start_first);
 
   Store m_store;

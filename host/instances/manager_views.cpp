@@ -1,7 +1,7 @@
 // What asks and does not change: live state, and programs, logs and waits, during which no claim is held so that
 // others may stop the workspace meanwhile.
 #include <algorithm>
-#include <map>
+#include <optional>
 
 #include "instances/manager.hpp"
 #include "instances/names.hpp"
@@ -13,20 +13,38 @@ namespace kortex::host {
 namespace {
 
 /// Why a workspace is between two states: somebody is at work, or died at it.
-void explain_phase(Workspace& workspace, const Store& store) {
-  const Record& record = *workspace.entry.record;
-  if (record.phase == Phase::none) return;
-  const bool claimed = store.is_claimed(record.id);
-  if (record.phase == Phase::creating && workspace.state == State::gone) {
-    workspace.state = State::stopped;
-    workspace.problem.clear();
-    workspace.hint.clear();
+void explain_phase(const Summary& workspace, Observed& seen, const Store& store) {
+  if (workspace.phase == Phase::none) return;
+  const bool claimed = store.is_claimed(std::string(workspace.id));
+  if (workspace.phase == Phase::creating && seen.state == State::gone) {
+    seen.state = State::stopped;
+    seen.problem.clear();
+    seen.hint.clear();
   }
-  if (claimed || !workspace.problem.empty()) return;
-  const std::string again = record.phase == Phase::removing ? "remove" : record.phase == Phase::stopping ? "stop" : "start";
-  workspace.problem = "workspace '" + record.name + "': a kortex-cli was interrupted while " + std::string(to_string(record.phase)) + " it";
-  workspace.hint = "kortex-cli " + again + " " + typeable(record.name);
+  if (claimed || !seen.problem.empty()) return;
+  const std::string name(workspace.name);
+  const std::string again = workspace.phase == Phase::removing ? "remove" : workspace.phase == Phase::stopping ? "stop" : "start";
+  seen.problem = "workspace '" + name + "': a kortex-cli was interrupted while " + std::string(to_string(workspace.phase)) + " it";
+  seen.hint = "kortex-cli " + again + " " + typeable(name);
 }
+
+kortex_ref ref_of(const Summary& workspace) {
+  kortex_ref ref{};
+  ref.struct_size = sizeof ref;
+  ref.key = workspace.key.data();
+  ref.id = workspace.instance_id.empty() ? nullptr : workspace.instance_id.data();
+  ref.name = workspace.name.data();
+  ref.state_dir = workspace.state_dir.data();
+  return ref;
+}
+
+/// A runtime of some workspaces, looked for once, and the queries to it: one for each set of global options.
+struct Asked {
+  std::string_view runtime;
+  std::optional<PluginFile> file;
+  std::string problem, hint;
+  std::vector<std::size_t> queries;
+};
 
 /// `first`'s variables, replaced by those of the same name in `second`.
 std::vector<std::string> merged(std::vector<std::string> first, const std::vector<std::string>& second) {
@@ -43,76 +61,81 @@ std::vector<std::string> merged(std::vector<std::string> first, const std::vecto
 
 }  // namespace
 
-std::vector<Workspace> Manager::observe(std::vector<Entry> entries) const {
-  std::vector<Workspace> workspaces(entries.size());
+std::vector<Observed> Manager::observe(const std::vector<const Summary*>& workspaces) const {
+  std::vector<Observed> seen(workspaces.size());
   std::vector<Query> queries;
   std::vector<std::vector<std::size_t>> asked;  // for each query, whom its answers are about
-  std::map<std::pair<std::string, KeyValues>, std::size_t> index;
-  struct Found {
-    std::optional<PluginFile> file;
-    std::string problem, hint;
-  };
-  std::map<std::string, Found> found;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    Workspace& workspace = workspaces[i];
-    workspace.entry = std::move(entries[i]);
-    if (!workspace.entry.record) {
-      workspace.problem = workspace.entry.problem;
-      workspace.hint = "kortex-cli remove --force " + typeable(workspace.entry.name.empty() ? workspace.entry.id.substr(0, 12) : workspace.entry.name);
+  std::vector<Asked> runtimes;                  // few: looking through them is faster than any map
+  for (std::size_t i = 0; i < workspaces.size(); ++i) {
+    const Summary& workspace = *workspaces[i];
+    if (!workspace.readable) {
+      seen[i].problem = workspace.problem;
+      seen[i].hint = "kortex-cli remove --force " + typeable(std::string(workspace.name.empty() ? workspace.id.substr(0, 12) : workspace.name));
       continue;
     }
-    const Record& record = *workspace.entry.record;
-    auto known = found.find(record.runtime);
-    if (known == found.end()) {
-      Found result;
+    auto runtime = std::find_if(runtimes.begin(), runtimes.end(), [&](const Asked& known) { return known.runtime == workspace.runtime; });
+    if (runtime == runtimes.end()) {
+      runtime = runtimes.insert(runtimes.end(), {workspace.runtime, std::nullopt, {}, {}, {}});
       try {
-        result.file = m_registry.find(record.runtime);
+        runtime->file = m_registry.find(std::string(workspace.runtime));
       } catch (const Error& error) {
-        result.problem = error.message();
-        result.hint = error.hint();
+        runtime->problem = error.message();
+        runtime->hint = error.hint();
       }
-      known = found.emplace(record.runtime, std::move(result)).first;
     }
-    if (!known->second.file) {
-      workspace.problem = known->second.problem;
-      workspace.hint = known->second.hint;
+    if (!runtime->file) {
+      seen[i].problem = runtime->problem;
+      seen[i].hint = runtime->hint;
       continue;
     }
-    const auto [place, added] = index.try_emplace({record.runtime, record.spec.global_options}, queries.size());
-    if (added) {
-      queries.push_back({*known->second.file, m_context.runtime_context(record.runtime), record.spec.global_options, {}});
-      asked.emplace_back();
+    auto query = std::find_if(runtime->queries.begin(), runtime->queries.end(),
+                              [&](std::size_t known) { return queries[known].global_options == workspace.global_options; });
+    if (query == runtime->queries.end()) {
+      query = runtime->queries.insert(query, queries.size());
+      queries.push_back({*runtime->file, m_context.runtime_context(std::string(workspace.runtime)), workspace.global_options, {}});
+      queries.back().refs.reserve(workspaces.size() - i);
+      asked.emplace_back().reserve(workspaces.size() - i);
     }
-    queries[place->second].refs.push_back({record.key, record.instance_id, record.name, m_store.instance_directory(record.id).string()});
-    asked[place->second].push_back(i);
+    queries[*query].refs.push_back(ref_of(workspace));
+    asked[*query].push_back(i);
   }
-  if (queries.empty()) return workspaces;
+  if (queries.empty()) return seen;
 
   std::vector<QueryResult> answers = query(std::move(queries), timeout(timeouts::inspect));
   for (std::size_t q = 0; q < answers.size() && q < asked.size(); ++q)
     for (std::size_t n = 0; n < asked[q].size(); ++n) {
-      Workspace& workspace = workspaces[asked[q][n]];
-      if (n < answers[q].instances.size()) workspace.instance = std::move(answers[q].instances[n]);
-      workspace.state = workspace.instance.state;
-      if (workspace.state == State::unknown && answers[q].error) {
-        workspace.problem = answers[q].error->message();
-        workspace.hint = answers[q].error->hint();
-      } else if (workspace.state == State::gone) {
-        workspace.problem = "workspace '" + workspace.entry.name + "': its instance is gone";
-        workspace.hint = "kortex-cli start " + typeable(workspace.entry.name);
+      const Summary& workspace = *workspaces[asked[q][n]];
+      Observed& now = seen[asked[q][n]];
+      if (n < answers[q].instances.size()) now.instance = std::move(answers[q].instances[n]);
+      now.state = now.instance.state;
+      if (now.state == State::unknown && answers[q].error) {
+        now.problem = answers[q].error->message();
+        now.hint = answers[q].error->hint();
+      } else if (now.state == State::gone) {
+        const std::string name(workspace.name);
+        now.problem = "workspace '" + name + "': its instance is gone";
+        now.hint = "kortex-cli start " + typeable(name);
       }
     }
-  for (auto& workspace : workspaces)
-    if (workspace.entry.record) explain_phase(workspace, m_store);
+  for (std::size_t i = 0; i < workspaces.size(); ++i)
+    if (workspaces[i]->readable) explain_phase(*workspaces[i], seen[i], m_store);
+  return seen;
+}
+
+Workspaces Manager::list() {
+  Workspaces workspaces{m_store.list(), {}};
+  workspaces.observed = observe(workspaces.stored.in_order());
   return workspaces;
 }
 
-std::vector<Workspace> Manager::list() { return observe(m_store.list()); }
-
-Workspace Manager::show(const std::string& workspace) {
-  std::vector<Entry> one;
-  one.push_back(m_store.read(m_store.resolve(workspace)));
-  return std::move(observe(std::move(one)).front());
+Workspace Manager::show(const std::string& given) {
+  Workspace workspace;
+  workspace.entry = m_store.read(m_store.resolve(given));
+  Summary summary = summary_of(workspace.entry);
+  const std::string state_dir = m_store.instance_directory(workspace.entry.id).string();
+  summary.state_dir = state_dir;
+  static_cast<Observed&>(workspace) = std::move(observe({&summary}).front());
+  return workspace;
 }
 
 /// The record of a workspace that runs now: started if need be.

@@ -163,13 +163,6 @@ void read_spec(const JsonReader& from, WorkspaceSpec& spec) {
   read(from, "gid", spec.gid, -1, any);
 }
 
-/// Other versions may know more states and phases; what is unknown here is the runtime's to answer.
-Phase phase_from(std::string_view given) {
-  for (const Phase phase : phases)
-    if (to_string(phase) == given) return phase;
-  return Phase::none;
-}
-
 }  // namespace
 
 std::string_view to_string(Phase phase) {
@@ -181,6 +174,12 @@ std::string_view to_string(Phase phase) {
     case Phase::removing: return "removing";
   }
   return "";
+}
+
+Phase phase_from_string(std::string_view given) {
+  for (const Phase phase : phases)
+    if (to_string(phase) == given) return phase;
+  return Phase::none;
 }
 
 std::string serialize(const Record& record) {
@@ -245,7 +244,7 @@ Record parse_record(std::string_view given, const std::string& file) {
   read(root, "agent", record.spec.agent_name);
   read(root, "model", record.model);
   if (auto state = root.member("state")) record.state = state_from_string(state->view()).value_or(State::unknown);
-  if (auto phase = root.member("phase")) record.phase = phase_from(phase->view());
+  if (auto phase = root.member("phase")) record.phase = phase_from_string(phase->view());
   read(root, "last_error", record.last_error);
   read(root, "exit_code", record.exit_code, -1, 255);
   const auto paths = root.required("paths");

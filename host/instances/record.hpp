@@ -16,6 +16,8 @@ namespace kortex::host {
 /// What somebody is doing, or was doing when they died, to the workspace.
 enum class Phase { none, creating, starting, stopping, removing };
 [[nodiscard]] std::string_view to_string(Phase);
+/// Other versions may know more phases: none for what is unknown here, which is the runtime's to answer.
+[[nodiscard]] Phase phase_from_string(std::string_view);
 
 struct Record {
   static constexpr int schema = 1;
@@ -40,6 +42,14 @@ struct Record {
   std::vector<Forward> forwards;
   std::string info_json;    ///< what the runtime asked to store (details_json), or empty
   std::int64_t created_ms = 0, started_ms = 0, stopped_ms = 0;  ///< Unix time in ms; 0: never
+};
+
+/// A workspace on disk, readable or not.
+struct Entry {
+  std::string id;
+  std::string name;              ///< of the record; of names/ when the record is unreadable; may be empty
+  std::optional<Record> record;
+  std::string problem;           ///< why there is no record: "<file>:<line>:<column>: <reason>"
 };
 
 /// One JSON document, pretty-printed, ending in a newline.

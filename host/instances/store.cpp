@@ -1,6 +1,5 @@
 #include "instances/store.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,9 +9,10 @@
 #include <kortex/fd.hpp>
 #include <set>
 #include <system_error>
-#include <thread>
 
 #include "instances/names.hpp"
+#include "instances/record_reader.hpp"
+#include "instances/store_layout.hpp"
 #include "instances/tree_removal.hpp"
 #include "system/error.hpp"
 #include "system/files.hpp"
@@ -23,13 +23,6 @@ namespace kortex::host {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::size_t longest_record = 1024 * 1024;
-constexpr const char* record_file = "workspace.json";
-
-fs::path names_of(const fs::path& root) { return root / "names"; }
-fs::path workspaces_of(const fs::path& root) { return root / "workspaces"; }
-fs::path tmp_of(const fs::path& root) { return root / "tmp"; }
 
 [[noreturn]] void rethrow(const std::string& what, const std::system_error& error) {
   throw Error(ErrorKind::failed, what + ": " + reason_of(error.code().value()));
@@ -65,44 +58,10 @@ void prepare(const fs::path& root) {
   }
 }
 
-/// The entries of a directory, without . and .., unordered; a missing one has none. Throws std::system_error.
-std::vector<std::string> entries_of(const fs::path& directory) {
-  std::vector<std::string> names;
-  DIR* stream = ::opendir(directory.c_str());
-  if (stream == nullptr) {
-    if (errno == ENOENT) return names;
-    throw std::system_error(errno, std::generic_category(), directory.string());
-  }
-  while (const dirent* entry = ::readdir(stream)) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  ::closedir(stream);
-  return names;
-}
-
 std::vector<std::string> ids_of(const fs::path& root) {
   auto ids = entries_of(workspaces_of(root));
   ids.erase(std::remove_if(ids.begin(), ids.end(), [](const std::string& id) { return !is_workspace_id(id); }), ids.end());
   return ids;
-}
-
-/// The id that a name stands for; empty: no such name.
-std::string read_name(const fs::path& root, const std::string& name) {
-  constexpr std::string_view before = "../workspaces/";
-  char target[128];
-  const ssize_t size = ::readlink((names_of(root) / name).c_str(), target, sizeof target);
-  if (size <= 0) return {};
-  std::string_view text(target, static_cast<std::size_t>(size));
-  if (text.substr(0, before.size()) != before) return {};
-  text.remove_prefix(before.size());
-  return is_workspace_id(text) ? std::string(text) : std::string();
-}
-
-std::string name_of(const fs::path& root, const std::string& id) {
-  for (const auto& name : entries_of(names_of(root)))
-    if (read_name(root, name) == id) return name;
-  return {};
 }
 
 /// Whether somebody is registering the workspace, or it is there. The order of the two questions matters: between
@@ -202,73 +161,6 @@ void delete_remains(const fs::path& directory) {
   } catch (const std::system_error&) {
     // Another process deleted it first, or parts of it belong to another user: the next sweep tries again.
   }
-}
-
-std::string short_id(const std::string& id) { return id.substr(0, 12); }
-
-/// Reads whole records below one descriptor, with one buffer for all of them.
-class RecordReader {
- public:
-  RecordReader(const fs::path& root, int workspaces)
-      : m_root(root), m_directory(workspaces_of(root).string() + "/"), m_workspaces(workspaces), m_buffer(16 * 1024, '\0') {}
-
-  /// nullopt: there is no such workspace (any more).
-  std::optional<Entry> read(const std::string& id) {
-    Entry entry;
-    entry.id = id;
-    const std::string relative = id + "/" + record_file;
-    const Fd fd(::openat(m_workspaces, relative.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    const std::string file = m_directory + relative;
-    if (!fd) {
-      const int error = errno;
-      struct stat status {};
-      if (error == ENOENT && ::fstatat(m_workspaces, id.c_str(), &status, 0) != 0) return std::nullopt;
-      return broken(std::move(entry), "cannot read '" + file + "': " + reason_of(error));
-    }
-    std::size_t size = 0;
-    for (;;) {
-      const std::size_t room = m_buffer.size() - size;
-      const ssize_t n = ::read(fd.get(), m_buffer.data() + size, room);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return broken(std::move(entry), "cannot read '" + file + "': " + reason_of(errno));
-      size += static_cast<std::size_t>(n);
-      if (static_cast<std::size_t>(n) < room) break;  // a short read of a regular file is its end
-      if (size > longest_record) return broken(std::move(entry), "cannot read '" + file + "': larger than 1 MiB");
-      m_buffer.resize(size * 2);
-    }
-    try {
-      entry.record.emplace(parse_record(std::string_view(m_buffer).substr(0, size), file));
-      if (entry.record->id != id) {
-        const std::string other = short_id(entry.record->id);
-        entry.record.reset();
-        return broken(std::move(entry), file + ": belongs to another workspace, " + other);
-      }
-      entry.name = entry.record->name;
-    } catch (const Error& error) {
-      return broken(std::move(entry), error.message());
-    }
-    return entry;
-  }
-
- private:
-  Entry broken(Entry entry, std::string problem) const {
-    entry.problem = std::move(problem);
-    try {
-      entry.name = name_of(m_root, entry.id);
-    } catch (const std::system_error&) {
-      // Without names it is shown by its id.
-    }
-    return entry;
-  }
-
-  const fs::path& m_root;
-  std::string m_directory;
-  int m_workspaces;
-  std::string m_buffer;
-};
-
-Fd open_workspaces(const fs::path& root) {
-  return Fd(::open(workspaces_of(root).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
 [[noreturn]] void no_workspace(const std::string& given, const std::vector<std::string>& names) {
@@ -398,47 +290,7 @@ Entry Store::read(const std::string& id) const {
   throw Error(ErrorKind::no_workspace, "no workspace '" + short_id(id) + "' any more");
 }
 
-std::vector<Entry> Store::list() const {
-  std::vector<std::string> ids;
-  try {
-    ids = ids_of(m_root);
-  } catch (const std::system_error& error) {
-    rethrow("cannot read the store '" + m_root.string() + "'", error);
-  }
-  if (ids.empty()) return {};
-  const Fd directory = open_workspaces(m_root);
-  if (!directory) {
-    if (errno == ENOENT) return {};
-    fail("cannot read the store '" + m_root.string() + "'", errno);
-  }
-  std::vector<std::optional<Entry>> read(ids.size());
-  const auto work = [&](std::size_t from, std::size_t to) {
-    RecordReader reader(m_root, directory.get());
-    for (std::size_t i = from; i < to; ++i) read[i] = reader.read(ids[i]);
-  };
-  // Starting a thread costs as much as reading some ten records.
-  const std::size_t workers = std::clamp<std::size_t>(std::min<std::size_t>(std::thread::hardware_concurrency(), ids.size() / 100), 1, 4);
-  {
-    std::vector<std::jthread> threads;
-    const std::size_t share = ids.size() / workers;
-    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work, i * share, i + 1 == workers ? ids.size() : (i + 1) * share);
-    work(0, workers == 1 ? ids.size() : share);
-  }
-  // Entries are large: their places are sorted, and each moves once.
-  std::vector<Entry*> order;
-  order.reserve(ids.size());
-  for (auto& entry : read)
-    if (entry) order.push_back(&*entry);
-  const auto created = [](const Entry& entry) { return entry.record ? entry.record->created_ms : 0; };
-  std::sort(order.begin(), order.end(), [&](const Entry* a, const Entry* b) {
-    if (created(*a) != created(*b)) return created(*a) < created(*b);
-    return a->name != b->name ? a->name < b->name : a->id < b->id;
-  });
-  std::vector<Entry> entries;
-  entries.reserve(order.size());
-  for (Entry* entry : order) entries.push_back(std::move(*entry));
-  return entries;
-}
+Listing Store::list() const { return Listing(m_root); }
 
 std::vector<std::string> Store::names() const {
   try {

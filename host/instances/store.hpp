@@ -21,18 +21,11 @@
 #include <string>
 #include <vector>
 
+#include "instances/listing.hpp"
 #include "instances/record.hpp"
 #include "system/file_lock.hpp"
 
 namespace kortex::host {
-
-/// A workspace on disk, readable or not.
-struct Entry {
-  std::string id;
-  std::string name;              ///< of the record; of names/ when the record is unreadable; may be empty
-  std::optional<Record> record;
-  std::string problem;           ///< why there is no record: "<file>:<line>:<column>: <reason>"
-};
 
 /// The right to change one workspace; others wait or are told so.
 class Claim {
@@ -76,7 +69,7 @@ class Store {
   [[nodiscard]] Entry read(const std::string& id) const;
 
   /// Every workspace, by creation time then name. Reads in parallel. Throws only when the store itself cannot be read.
-  [[nodiscard]] std::vector<Entry> list() const;
+  [[nodiscard]] Listing list() const;
   /// All names, unordered, without reading records (completion, suggestions).
   [[nodiscard]] std::vector<std::string> names() const;
 

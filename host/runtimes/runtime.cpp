@@ -333,10 +333,21 @@ ExecEnd Runtime::wait(const InstanceRef& ref, const WorkspaceSpec& workspace, Ti
 
 std::vector<QueryResult> query(std::vector<Query> queries, std::chrono::milliseconds timeout) {
   struct Collected {
-    std::unordered_map<std::string_view, std::size_t> places;  // of keys in the refs
+    std::unordered_map<std::string_view, std::size_t> places;  // of keys in the refs; made for the first answer out of turn
+    std::size_t turn = 0;
     std::vector<bool> seen;
     std::string surplus;  // the first key nobody asked for, or asked for once and reported twice
     std::size_t count = 0;
+
+    std::optional<std::size_t> place_of(std::string_view key, const std::vector<kortex_ref>& refs) {
+      if (turn < refs.size() && key == refs[turn].key) return turn++;
+      if (places.empty())
+        for (std::size_t i = 0; i < refs.size(); ++i) places.emplace(refs[i].key, i);
+      const auto place = places.find(key);
+      if (place == places.end()) return std::nullopt;
+      turn = place->second + 1;
+      return place->second;
+    }
   };
   std::vector<QueryResult> results(queries.size());
   std::vector<Collected> collected(queries.size());
@@ -347,36 +358,31 @@ std::vector<QueryResult> query(std::vector<Query> queries, std::chrono::millisec
     QueryResult& result = results[i];
     result.instances.resize(asked.refs.size());
     state.seen.resize(asked.refs.size());
-    state.places.reserve(asked.refs.size());
-    for (std::size_t j = 0; j < asked.refs.size(); ++j) {
-      result.instances[j].key = asked.refs[j].key;
-      state.places.emplace(asked.refs[j].key, j);
-    }
     OperationSpec spec = prepare(asked.file, asked.context, "inspect", timeout, asked.global_options);
     spec.body = [&asked](const OpenPlugin& open) {
-      std::vector<kortex_ref> refs;
-      refs.reserve(asked.refs.size());
       std::vector<const kortex_ref*> pointers;
       pointers.reserve(asked.refs.size());
-      for (const InstanceRef& ref : asked.refs) pointers.push_back(&refs.emplace_back(ref_of(ref)));
+      for (const kortex_ref& ref : asked.refs) pointers.push_back(&ref);
       return open.plugin.inspect(open.runtime, open.call, pointers.data(), pointers.size());
     };
-    spec.on_instance = [&state, &result](Instance&& instance) {
-      const auto place = state.places.find(instance.key);
-      if (place == state.places.end() || state.seen[place->second]) {
+    spec.on_instance = [&state, &result, &asked](Instance&& instance) {
+      const std::optional<std::size_t> place = state.place_of(instance.key, asked.refs);
+      if (!place || state.seen[*place]) {
         if (state.surplus.empty()) state.surplus = instance.key.empty() ? "?" : instance.key;
-        if (place == state.places.end()) return;
+        if (!place) return;
       } else {
         ++state.count;
       }
-      state.seen[place->second] = true;
-      result.instances[place->second] = std::move(instance);
+      state.seen[*place] = true;
+      result.instances[*place] = std::move(instance);
     };
     specs.push_back(std::move(spec));
   }
   std::vector<OperationResult> ended = run_operations(specs);
   for (std::size_t i = 0; i < queries.size(); ++i) {
     QueryResult& result = results[i];
+    for (std::size_t j = 0; j < result.instances.size(); ++j)
+      if (!collected[i].seen[j]) result.instances[j].key = queries[i].refs[j].key;
     result.error = std::move(ended[i].error);
     if (result.error) continue;
     const std::string title = title_of(queries[i].file);

@@ -9,6 +9,8 @@
 /// several runtimes at once, with one child each.
 #pragma once
 
+#include <kortex/runtime.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -189,7 +191,7 @@ struct Query {
   PluginFile file;
   RuntimeContext context;
   KeyValues global_options;
-  std::vector<InstanceRef> refs;
+  std::vector<kortex_ref> refs;  ///< their texts outlive query(): there may be ten thousand, not to be copied
 };
 /// Asks each runtime for its instances, all at the same time, one child each. Never throws for a plugin.
 [[nodiscard]] std::vector<QueryResult> query(std::vector<Query> queries, std::chrono::milliseconds timeout);

@@ -44,7 +44,7 @@ void answer(Invocation& invocation, const InitResult& result, const InitRequest&
   if (invocation.json()) {
     JsonText json;
     if (invocation.verbose())
-      add_workspace(json, workspace);
+      add_workspace(json, summary_of(workspace.entry), workspace);
     else
       json.begin_object().member("id", record.id).end_object();
     out << json.take();

@@ -9,6 +9,9 @@
 namespace kortex::host {
 namespace {
 
+/// What is printed at one go: nothing can go wrong any more that would make it no answer.
+constexpr std::size_t at_once = 48 * 1024;
+
 Tint tint_of(State state) {
   const std::string_view published = published_state(state);
   if (published == "running") return Tint::good;
@@ -21,25 +24,31 @@ std::string below_home(const std::string& path, const std::string& home) {
   return path[home.size()] == '/' ? '~' + path.substr(home.size()) : path;
 }
 
-std::string as_json(const std::vector<Workspace>& workspaces) {
+void print_json(Stream& out, const Workspaces& workspaces) {
   JsonText json;
   json.begin_object().key("items").begin_array();
-  for (const Workspace& workspace : workspaces) add_workspace(json, workspace);
+  for (std::size_t i = 0; i < workspaces.stored.size(); ++i) {
+    add_workspace(json, workspaces.stored[i], workspaces.observed[i]);
+    if (json.size() > at_once) out << json.take_part();
+  }
   json.end_array().end_object();
-  return json.take();
+  out << json.take();
 }
 
-std::string as_table(const std::vector<Workspace>& workspaces, const Environment& environment, bool colours) {
+std::string shown_name(const Summary& workspace) {
+  return std::string(workspace.name.empty() ? workspace.id.substr(0, 12) : workspace.name);
+}
+
+std::string as_table(const Workspaces& workspaces, const Environment& environment, bool colours) {
   const std::string home = home_directory(environment);
   const std::int64_t now = environment.now_ms();
   Table table({"NAME", "STATE", "RUNTIME", "AGENT", "CREATED", "SOURCES"});
-  static const Record unreadable;
-  for (const Workspace& workspace : workspaces) {
-    const Record& record = workspace.entry.record ? *workspace.entry.record : unreadable;
-    const std::string name = workspace.entry.name.empty() ? workspace.entry.id.substr(0, 12) : workspace.entry.name;
-    table.add({name, {state_text(workspace), tint_of(workspace.state)}, record.runtime, record.spec.agent_name,
-               record.created_ms > 0 ? time_ago(record.created_ms, now) : std::string(),
-               below_home(record.spec.source_path, home)});
+  for (std::size_t i = 0; i < workspaces.stored.size(); ++i) {
+    const Summary& stored = workspaces.stored[i];
+    const State state = workspaces.observed[i].state;
+    table.add({shown_name(stored), {state_text(state, stored.phase), tint_of(state)}, std::string(stored.runtime), std::string(stored.agent),
+               stored.created_ms > 0 ? time_ago(stored.created_ms, now) : std::string(),
+               below_home(std::string(stored.source), home)});
   }
   return table.render(colours);
 }
@@ -47,26 +56,26 @@ std::string as_table(const std::vector<Workspace>& workspaces, const Environment
 int run(Invocation& invocation) {
   Stream& out = invocation.out();
   if (invocation.has("quiet") && !invocation.json()) {
-    for (const Entry& entry : invocation.store().list())
-      out << printable(entry.name.empty() ? entry.id : entry.name) << "\n";
+    const Listing all = invocation.store().list();
+    for (const Summary* workspace : all.in_order()) out << printable(workspace->name.empty() ? workspace->id : workspace->name) << "\n";
     return 0;
   }
   Manager manager = invocation.manager();
-  const std::vector<Workspace> workspaces = manager.list();
+  const Workspaces workspaces = manager.list();
   invocation.reporter().clear();
   // The same trouble of a runtime is told once, however many workspaces it has.
-  std::string last;
-  for (const Workspace& workspace : workspaces) {
-    if (workspace.problem.empty()) continue;
-    if (workspace.problem != last) invocation.reporter().warning(workspace.problem);
-    last = workspace.problem;
+  std::string_view last;
+  for (const Observed& seen : workspaces.observed) {
+    if (seen.problem.empty()) continue;
+    if (seen.problem != last) invocation.reporter().warning(seen.problem);
+    last = seen.problem;
   }
   if (invocation.json()) {
-    out << as_json(workspaces);
+    print_json(out, workspaces);
     return 0;
   }
   out << as_table(workspaces, invocation.environment(), invocation.colours());
-  if (workspaces.empty()) invocation.reporter().notice("no workspaces; 'kortex-cli init --runtime NAME' makes one");
+  if (workspaces.stored.empty()) invocation.reporter().notice("no workspaces; 'kortex-cli init --runtime NAME' makes one");
   return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "cli/output/json.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "cli/output/text.hpp"
@@ -32,6 +33,19 @@ void write(JsonText& json, const boost::json::value& value) {
     case boost::json::kind::null: break;
   }
   json.document(boost::json::serialize(value));
+}
+
+/// Needs no escape.
+bool is_plain(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x20 && byte != 0x7F && c != '"' && c != '\\';
+}
+
+/// Looks at every byte, which a compiler makes a few at a time.
+bool is_ascii(std::string_view text) {
+  unsigned char all = 0;
+  for (const char c : text) all = static_cast<unsigned char>(all | static_cast<unsigned char>(c));
+  return all < 0x80;
 }
 
 }  // namespace
@@ -78,8 +92,12 @@ JsonText& JsonText::key(std::string_view name) {
 
 void JsonText::string(std::string_view text) {
   m_text += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
+  while (!text.empty()) {
+    // Nearly all text is plain: taken at one go.
+    const std::size_t plain = static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+    m_text += text.substr(0, plain);
+    if (plain == text.size()) break;
+    const char c = text[plain];
     if (c == '"' || c == '\\') {
       m_text += '\\';
       m_text += c;
@@ -87,21 +105,22 @@ void JsonText::string(std::string_view text) {
       m_text += "\\n";
     } else if (c == '\t') {
       m_text += "\\t";
-    } else if (byte < 0x20 || byte == 0x7F) {
+    } else {
       constexpr char digits[] = "0123456789abcdef";
+      const auto byte = static_cast<unsigned char>(c);
       m_text += "\\u00";
       m_text += digits[byte >> 4];
       m_text += digits[byte & 15];
-    } else {
-      m_text += c;
     }
+    text.remove_prefix(plain + 1);
   }
   m_text += '"';
 }
 
 JsonText& JsonText::value(std::string_view text) {
   separate();
-  string(valid_utf8(text));
+  if (is_ascii(text)) string(text);
+  else string(valid_utf8(text));
   return *this;
 }
 
@@ -140,6 +159,13 @@ JsonText& JsonText::member(std::string_view name, const std::vector<std::string>
   key(name).begin_array();
   for (const std::string& text : texts) value(std::string_view(text));
   return end_array();
+}
+
+std::string JsonText::take_part() {
+  std::string part = std::move(m_text);
+  m_text.clear();
+  m_text.reserve(part.capacity());
+  return part;
 }
 
 std::string JsonText::take() {

@@ -40,6 +40,9 @@ class JsonText {
   }
   JsonText& member(std::string_view name, const std::vector<std::string>& texts);
 
+  [[nodiscard]] std::size_t size() const { return m_text.size(); }
+  /// What there is of the document so far; the rest comes with the next call or with take().
+  [[nodiscard]] std::string take_part();
   /// The document, ending in a newline.
   [[nodiscard]] std::string take();
 

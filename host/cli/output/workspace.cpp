@@ -8,21 +8,19 @@
 namespace kortex::host {
 namespace {
 
-std::int64_t started_at(const Workspace& workspace) {
-  if (workspace.instance.started_ms > 0) return workspace.instance.started_ms;
-  return workspace.entry.record ? workspace.entry.record->started_ms : 0;
+std::int64_t started_at(const Summary& summary, const Observed& seen) {
+  return seen.instance.started_ms > 0 ? seen.instance.started_ms : summary.started_ms;
 }
 
-const std::vector<Forward>& forwards_of(const Workspace& workspace) {
+const std::vector<Forward>& forwards_of(const Summary& summary, const Observed& seen) {
   static const std::vector<Forward> none;
-  if (published_state(workspace.state) != "running") return none;
-  if (!workspace.instance.forwards.empty() || !workspace.entry.record) return workspace.instance.forwards;
-  return workspace.entry.record->forwards;
+  if (published_state(seen.state) != "running") return none;
+  return seen.instance.forwards.empty() ? summary.forwards : seen.instance.forwards;
 }
 
-void add_forwards(JsonText& json, const Workspace& workspace) {
+void add_forwards(JsonText& json, const std::vector<Forward>& forwards) {
   json.key("forwards").begin_array();
-  for (const Forward& forward : forwards_of(workspace)) {
+  for (const Forward& forward : forwards) {
     json.begin_object()
         .member("target", std::int64_t{forward.target})
         .member("bind", forward.bind)
@@ -48,7 +46,7 @@ void add_time(JsonText& json, std::string_view name, std::int64_t ms) {
   if (ms > 0) json.member(name, ms);
 }
 
-void add_optional(JsonText& json, std::string_view name, const std::string& text) {
+void add_optional(JsonText& json, std::string_view name, std::string_view text) {
   if (!text.empty()) json.member(name, text);
 }
 
@@ -192,27 +190,26 @@ std::vector<std::string> guarantee_names(std::uint64_t enforces) {
   return names;
 }
 
-void add_workspace(JsonText& json, const Workspace& workspace) {
-  // An unreadable record is a workspace still: a client must be able to see and remove it.
-  static const Record unreadable;
-  const Record& record = workspace.entry.record ? *workspace.entry.record : unreadable;
+void add_workspace(JsonText& json, const Summary& stored, const Observed& seen) {
+  // An unreadable record is a workspace still, with empty texts: a client must be able to see and remove it.
   json.begin_object()
-      .member("id", workspace.entry.id)
-      .member("name", workspace.entry.name)
-      .member("project", record.project)
-      .member("agent", record.spec.agent_name);
-  add_optional(json, "model", record.model);
-  json.member("runtime", record.runtime).member("state", published_state(workspace.state));
+      .member("id", stored.id)
+      .member("name", stored.name)
+      .member("project", stored.project)
+      .member("agent", stored.agent);
+  add_optional(json, "model", stored.model);
+  json.member("runtime", stored.runtime).member("state", published_state(seen.state));
   json.key("paths").begin_object();
-  json.member("source", record.spec.source_path).member("configuration", record.spec.config_path).end_object();
-  json.key("timestamps").begin_object().member("created", record.created_ms);
-  add_time(json, "started", started_at(workspace));
+  json.member("source", stored.source).member("configuration", stored.configuration).end_object();
+  json.key("timestamps").begin_object().member("created", stored.created_ms);
+  add_time(json, "started", started_at(stored, seen));
   json.end_object();
-  add_forwards(json, workspace);
+  add_forwards(json, forwards_of(stored, seen));
   json.end_object();
 }
 
 std::string shown_as_json(const Workspace& workspace) {
+  const Summary summary = summary_of(workspace.entry);
   JsonText json;
   json.begin_object().member("schema", std::int64_t{1}).member("id", workspace.entry.id);
   json.member("name", workspace.entry.name).member("state", to_string(workspace.state));
@@ -239,7 +236,7 @@ std::string shown_as_json(const Workspace& workspace) {
   json.key("paths").begin_object().member("source", spec.source_path).member("configuration", spec.config_path);
   json.member("target", spec.target_path).end_object();
   json.key("timestamps").begin_object().member("created", record.created_ms);
-  add_time(json, "started", started_at(workspace));
+  add_time(json, "started", started_at(summary, workspace));
   add_time(json, "stopped", workspace.instance.finished_ms > 0 ? workspace.instance.finished_ms : record.stopped_ms);
   json.end_object();
   add_wishes(json, spec);
@@ -247,25 +244,25 @@ std::string shown_as_json(const Workspace& workspace) {
   json.member("enforces", guarantee_names(record.guarantees.enforces)).end_object();
   add_pairs(json, "required", record.require);
   json.member("exposure", record.guarantees.exposure);
-  add_forwards(json, workspace);
+  add_forwards(json, forwards_of(summary, workspace));
   const std::string& info = workspace.instance.details_json.empty() ? record.info_json : workspace.instance.details_json;
   if (!info.empty()) json.key("info").document(info);
   json.end_object();
   return json.take();
 }
 
-std::string state_text(const Workspace& workspace) {
-  std::string text(to_string(workspace.state));
-  if (workspace.entry.record && workspace.entry.record->phase != Phase::none)
-    text += " (" + std::string(to_string(workspace.entry.record->phase)) + ')';
+std::string state_text(State state, Phase phase) {
+  std::string text(to_string(state));
+  if (phase != Phase::none) text += " (" + std::string(to_string(phase)) + ')';
   return text;
 }
 
 std::string shown_as_text(const Workspace& workspace, std::int64_t now_ms) {
+  const Summary summary = summary_of(workspace.entry);
   Fields fields;
   fields.add("name", workspace.entry.name);
   fields.add("id", workspace.entry.id);
-  fields.add("state", state_text(workspace));
+  fields.add("state", state_text(workspace.state, summary.phase));
   fields.add("status", workspace.instance.status);
   fields.add("problem", workspace.problem);
   if (!workspace.entry.record) return fields.render();
@@ -288,11 +285,11 @@ std::string shown_as_text(const Workspace& workspace, std::int64_t now_ms) {
   fields.add("model", record.model);
   add_exposure(fields, record);
   std::vector<std::string> forwards;
-  for (const Forward& forward : forwards_of(workspace))
+  for (const Forward& forward : forwards_of(summary, workspace))
     forwards.push_back(forward.bind + ':' + std::to_string(forward.port) + " to " + std::to_string(forward.target));
   add_lines(fields, "forwards", forwards);
   fields.add("created", time_text(record.created_ms, now_ms));
-  fields.add("started", time_text(started_at(workspace), now_ms));
+  fields.add("started", time_text(started_at(summary, workspace), now_ms));
   fields.add("stopped", time_text(workspace.instance.finished_ms > 0 ? workspace.instance.finished_ms : record.stopped_ms, now_ms));
   return fields.render();
 }

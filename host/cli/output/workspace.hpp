@@ -15,7 +15,7 @@ namespace kortex::host {
 [[nodiscard]] std::string_view published_state(State);
 
 /// The published `Workspace`, as a value.
-void add_workspace(JsonText&, const Workspace&);
+void add_workspace(JsonText&, const Summary&, const Observed&);
 
 /// `show -o json`: wider, ours, `"schema": 1`.
 [[nodiscard]] std::string shown_as_json(const Workspace&);
@@ -23,7 +23,7 @@ void add_workspace(JsonText&, const Workspace&);
 [[nodiscard]] std::string shown_as_text(const Workspace&, std::int64_t now_ms);
 
 /// The state in words, and what is being done to the workspace: "running", "stopped (creating)".
-[[nodiscard]] std::string state_text(const Workspace&);
+[[nodiscard]] std::string state_text(State, Phase);
 
 /// The KORTEX_GUARANTEE_* bits by the names that --require takes.
 [[nodiscard]] std::vector<std::string> guarantee_names(std::uint64_t enforces);

@@ -27,7 +27,7 @@ Workspace sample() {
 
 std::string published(const Workspace& workspace) {
   JsonText json(JsonText::Style::one_line);
-  add_workspace(json, workspace);
+  add_workspace(json, summary_of(workspace.entry), workspace);
   return json.take();
 }
 

@@ -82,9 +82,9 @@ BOOST_AUTO_TEST_CASE(a_workspace_lives_from_init_to_remove) {
   BOOST_TEST(started.started_ms > 0);
   BOOST_TEST((manager().start("shop").state == State::running));
   const auto all = manager().list();
-  BOOST_REQUIRE(all.size() == 1);
-  BOOST_TEST((all[0].state == State::running));
-  BOOST_TEST(all[0].problem == "");
+  BOOST_REQUIRE(all.observed.size() == 1);
+  BOOST_TEST((all.observed[0].state == State::running));
+  BOOST_TEST(all.observed[0].problem == "");
   BOOST_TEST((manager().stop("shop", {}).state == State::stopped));
   BOOST_TEST((manager().stop("shop", {}).state == State::stopped));
   const auto removed = manager().remove("shop", false);
@@ -233,9 +233,9 @@ BOOST_AUTO_TEST_CASE(force_unregisters_when_the_runtime_fails_or_is_missing) {
   BOOST_TEST(kind(missing) == 4);
   BOOST_TEST(missing.hint() == "kortex-cli remove --force shop");
   const auto seen = manager().list();
-  BOOST_REQUIRE(seen.size() == 1);
-  BOOST_TEST((seen[0].state == State::unknown));
-  BOOST_TEST(seen[0].problem == missing.message());
+  BOOST_REQUIRE(seen.observed.size() == 1);
+  BOOST_TEST((seen.observed[0].state == State::unknown));
+  BOOST_TEST(seen.observed[0].problem == missing.message());
   BOOST_TEST(manager().remove("shop", true).left_behind.find("an instance '" + orphan.key + "' may be left behind: ") == 0);
   BOOST_TEST(nothing_is_left());
 }
@@ -319,9 +319,9 @@ BOOST_AUTO_TEST_CASE(a_backend_that_is_down_costs_its_rows_only) {
   init();
   std::ofstream(root / "runtimes/fake/down") << "it sleeps";
   const auto all = manager().list();
-  BOOST_REQUIRE(all.size() == 1);
-  BOOST_TEST((all[0].state == State::unknown));
-  BOOST_TEST(all[0].problem.find("it sleeps") != std::string::npos);
+  BOOST_REQUIRE(all.observed.size() == 1);
+  BOOST_TEST((all.observed[0].state == State::unknown));
+  BOOST_TEST(all.observed[0].problem.find("it sleeps") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(renames_and_keeps_the_key) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <deque>
 
 #include "fixture.hpp"
 
@@ -13,7 +14,11 @@ Query query_of(const Misbehaving& plugin, std::size_t count) {
   query.file = plugin.runtime.file();
   query.context = plugin.runtime.context();
   query.global_options = plugin.workspace.global_options;
-  for (std::size_t i = 0; i < count; ++i) query.refs.push_back({"key-" + std::to_string(i), "", "n", "/"});
+  static std::deque<std::string> keys;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (keys.size() == i) keys.push_back("key-" + std::to_string(i));
+    query.refs.push_back({sizeof(kortex_ref), 0, keys[i].c_str(), nullptr, "n", "/"});
+  }
   return query;
 }
 

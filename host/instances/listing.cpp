@@ -1,0 +1,68 @@
+#include "instances/listing.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+#include <thread>
+
+#include "instances/names.hpp"
+#include "instances/record_reader.hpp"
+#include "instances/store_layout.hpp"
+#include "system/error.hpp"
+
+namespace kortex::host {
+
+namespace {
+
+constexpr std::size_t at_a_time = 64;
+
+[[noreturn]] void fail(const std::filesystem::path& root, int error) {
+  throw Error(ErrorKind::failed, "cannot read the store '" + root.string() + "': " + reason_of(error));
+}
+
+}  // namespace
+
+Listing::Listing(const std::filesystem::path& root) {
+  m_parts.resize(1);
+  std::vector<std::string_view> ids;
+  try {
+    for_each_entry(workspaces_of(root), [&](std::string_view name) {
+      if (is_workspace_id(name)) ids.push_back(m_parts.front().pool.keep(name));
+    });
+  } catch (const std::system_error& error) {
+    fail(root, error.code().value());
+  }
+  if (ids.empty()) return;
+  const Fd directory = open_workspaces(root);
+  if (!directory) {
+    if (errno == ENOENT) return;
+    fail(root, errno);
+  }
+  // Starting a thread costs as much as reading some ten records.
+  const std::size_t workers = std::clamp<std::size_t>(std::min<std::size_t>(std::thread::hardware_concurrency(), ids.size() / 100), 1, 4);
+  m_parts.resize(workers);
+  std::atomic<std::size_t> next{0};
+  const auto work = [&](Part& part) {
+    RecordReader reader(root, directory.get());
+    // For all, since no thread knows how many it will read; memory that is not touched costs nothing.
+    part.summaries.reserve(ids.size());
+    for (std::size_t from = 0; (from = next.fetch_add(at_a_time, std::memory_order_relaxed)) < ids.size();)
+      for (std::size_t i = from; i < std::min(from + at_a_time, ids.size()); ++i)
+        if (!reader.read(ids[i], part.summaries.emplace_back(), part.pool)) part.summaries.pop_back();
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work, std::ref(m_parts[i]));
+    work(m_parts.front());
+  }
+  m_order.reserve(ids.size());
+  for (const Part& part : m_parts)
+    for (const Summary& summary : part.summaries) m_order.push_back(&summary);
+  std::sort(m_order.begin(), m_order.end(), [](const Summary* a, const Summary* b) {
+    if (a->created_ms != b->created_ms) return a->created_ms < b->created_ms;
+    return a->name != b->name ? a->name < b->name : a->id < b->id;
+  });
+}
+
+}  // namespace kortex::host
