@@ -25,6 +25,11 @@ as_root() {
   fi
 }
 
+forget_policy() {
+  [ -z "${made_policy-}" ] || as_root rm -f "$made_policy"
+  made_policy=
+}
+
 install_missing() {
   list=$1
   shift
@@ -54,11 +59,19 @@ install_missing() {
   [ -z "$changed" ] ||
     fail "cannot install$missing: that would upgrade or remove $changed" "apt-get install$missing"
   # Debian's way of saying that no daemon is to be started by its installation: the tests bring up their own.
-  policy=/usr/sbin/policy-rc.d
-  [ -e "$policy" ] || { as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy" && made_policy=$policy; }
+  policy=${KORTEX_POLICY_FILE:-/usr/sbin/policy-rc.d}
+  made_policy=
+  if [ ! -e "$policy" ]; then
+    trap forget_policy EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    made_policy=$policy
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >'$policy' && chmod 755 '$policy'"
+  fi
   status=0
   # shellcheck disable=SC2086
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-upgrade --no-remove --no-install-recommends $missing >&2 || status=$?
-  [ -z "${made_policy-}" ] || as_root rm -f "$made_policy"
+  forget_policy
+  trap - EXIT INT TERM HUP
   [ "$status" -eq 0 ] || fail "cannot install$missing: apt-get failed"
 }

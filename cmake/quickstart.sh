@@ -10,7 +10,7 @@ for argument in "$@"; do
   exit 2
 done
 
-install_missing cmake/debian-packages.txt build engine
+install_missing cmake/debian-packages.txt build run
 cmake --preset release -G Ninja -DBUILD_TESTING=OFF </dev/null >&2
 cmake --build --preset release </dev/null >&2
 

@@ -27,11 +27,11 @@ case $preset in dev | asan | release) ;; *) fail "no preset '$preset'" "tests/ru
 
 install_missing cmake/debian-packages.txt build test
 if [ "$engines" = yes ]; then
-  install_missing cmake/debian-packages.txt engine
+  install_missing cmake/debian-packages.txt run engine
   export KORTEX_TEST_ENGINES=required
 else
-  sed -n 's/^engine //p' cmake/debian-packages.txt | while read -r engine; do
-    is_installed "$engine" || echo "$engine is not installed: its tests are skipped (tests/run.sh --engines installs it)" >&2
+  sed -n -e 's/^run //p' -e 's/^engine //p' cmake/debian-packages.txt | while read -r engine; do
+    is_installed "$engine" || echo "$engine is not installed: tests that need it are skipped (tests/run.sh --engines installs it)" >&2
   done
 fi
 

@@ -3,8 +3,6 @@
 import json
 import os
 import pwd
-import shutil
-import subprocess
 
 import sandbox as box
 
@@ -151,12 +149,7 @@ class Reading(box.TestCase):
 class Elsewhere(box.TestCase):
     def test_the_binary_works_from_a_copied_tree(self):
         """What packagers do: the installed tree is found relative to the binary."""
-        tree = self.sandbox.path / "installed"
-        for part in ("bin/kortex-cli", "lib/kortex/kortex-session", "lib/kortex/runtimes", "share/kortex"):
-            source, target = box.BUILD / part, tree / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
-        subprocess.run(["chmod", "-R", "go-w", str(tree)], check=True)
+        tree = self.sandbox.install("process")
         done = self.sandbox.run(tree / "bin/kortex-cli", "init", self.sandbox.project, "--runtime", "process", *box.process_options(), "--start")
         self.assertEqual(done.status, 0, str(done))
         listed = self.sandbox.run(tree / "bin/kortex-cli", "runtime", "info", "process")

@@ -76,6 +76,21 @@ class Sandbox:
             if name in os.environ:
                 self.env[name] = os.environ[name]
 
+    def install(self, *runtimes):
+        """A tree of the sandbox's own, as packages would install it, with just these runtimes; it comes first on PATH."""
+        tree = self.path / "installed"
+        for part in ("bin/kortex-cli", "lib/kortex/kortex-session", *(f"lib/kortex/runtimes/libkortex-runtime-{name}.so" for name in runtimes)):
+            (tree / part).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(BUILD / part, tree / part)
+            except OSError:  # another file system
+                shutil.copy2(BUILD / part, tree / part)
+        shutil.copytree(BUILD / "share/kortex", tree / "share/kortex")
+        for folder, _, _ in os.walk(tree):
+            os.chmod(folder, 0o755)
+        self.env["PATH"] = f"{tree}/bin:/usr/local/bin:/usr/bin:/bin"
+        return tree
+
     def agent(self, name, *command, **more):
         """A user's own agent: a program the test chooses."""
         folder = self.store / "agents"
