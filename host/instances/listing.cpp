@@ -21,6 +21,11 @@ constexpr std::size_t at_a_time = 64;
   throw Error(ErrorKind::failed, "cannot read the store '" + root.string() + "': " + reason_of(error));
 }
 
+bool is_before(const Summary* a, const Summary* b) {
+  if (a->created_ms != b->created_ms) return a->created_ms < b->created_ms;
+  return a->name != b->name ? a->name < b->name : a->id < b->id;
+}
+
 }  // namespace
 
 Listing::Listing(const std::filesystem::path& root) {
@@ -47,9 +52,17 @@ Listing::Listing(const std::filesystem::path& root) {
     RecordReader reader(root, directory.get());
     // For all, since no thread knows how many it will read; memory that is not touched costs nothing.
     part.summaries.reserve(ids.size());
+    const Summary none;
+    const Summary* last = &none;
     for (std::size_t from = 0; (from = next.fetch_add(at_a_time, std::memory_order_relaxed)) < ids.size();)
-      for (std::size_t i = from; i < std::min(from + at_a_time, ids.size()); ++i)
-        if (!reader.read(ids[i], part.summaries.emplace_back(), part.pool)) part.summaries.pop_back();
+      for (std::size_t i = from; i < std::min(from + at_a_time, ids.size()); ++i) {
+        Summary& summary = part.summaries.emplace_back();
+        if (reader.read(ids[i], *last, summary, part.pool)) last = &summary;
+        else part.summaries.pop_back();
+      }
+    part.order.reserve(part.summaries.size());
+    for (const Summary& summary : part.summaries) part.order.push_back(&summary);
+    std::sort(part.order.begin(), part.order.end(), is_before);
   };
   {
     std::vector<std::jthread> threads;
@@ -57,12 +70,11 @@ Listing::Listing(const std::filesystem::path& root) {
     work(m_parts.front());
   }
   m_order.reserve(ids.size());
-  for (const Part& part : m_parts)
-    for (const Summary& summary : part.summaries) m_order.push_back(&summary);
-  std::sort(m_order.begin(), m_order.end(), [](const Summary* a, const Summary* b) {
-    if (a->created_ms != b->created_ms) return a->created_ms < b->created_ms;
-    return a->name != b->name ? a->name < b->name : a->id < b->id;
-  });
+  for (const Part& part : m_parts) {
+    const auto middle = static_cast<std::ptrdiff_t>(m_order.size());
+    m_order.insert(m_order.end(), part.order.begin(), part.order.end());
+    std::inplace_merge(m_order.begin(), m_order.begin() + middle, m_order.end(), is_before);
+  }
 }
 
 }  // namespace kortex::host

@@ -27,6 +27,7 @@ class Listing {
   struct Part {
     TextPool pool;
     std::vector<Summary> summaries;
+    std::vector<const Summary*> order;
   };
   std::vector<Part> m_parts;
   std::vector<const Summary*> m_order;

@@ -38,6 +38,11 @@ kortex_ref ref_of(const Summary& workspace) {
   return ref;
 }
 
+/// Mostly the very same text: see read_summary().
+bool is_same(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && (a.data() == b.data() || a == b);
+}
+
 /// A runtime of some workspaces, looked for once, and the queries to it: one for each set of global options.
 struct Asked {
   std::string_view runtime;
@@ -73,7 +78,7 @@ std::vector<Observed> Manager::observe(const std::vector<const Summary*>& worksp
       seen[i].hint = "kortex-cli remove --force " + typeable(std::string(workspace.name.empty() ? workspace.id.substr(0, 12) : workspace.name));
       continue;
     }
-    auto runtime = std::find_if(runtimes.begin(), runtimes.end(), [&](const Asked& known) { return known.runtime == workspace.runtime; });
+    auto runtime = std::find_if(runtimes.begin(), runtimes.end(), [&](const Asked& known) { return is_same(known.runtime, workspace.runtime); });
     if (runtime == runtimes.end()) {
       runtime = runtimes.insert(runtimes.end(), {workspace.runtime, std::nullopt, {}, {}, {}});
       try {

@@ -96,11 +96,11 @@ std::optional<Entry> RecordReader::read(const std::string& id) {
   return entry;
 }
 
-bool RecordReader::read(std::string_view id, Summary& summary, TextPool& pool) {
+bool RecordReader::read(std::string_view id, const Summary& last, Summary& summary, TextPool& pool) {
   std::string problem;
   const Found found = load(id, problem);
   if (found == Found::nothing) return false;
-  if (found == Found::problem || !read_summary(text(), id, summary, pool)) {
+  if (found == Found::problem || !read_summary(text(), id, last, summary, pool)) {
     Entry entry;
     entry.id = id;
     if (found == Found::problem) broken(entry, std::move(problem));

@@ -17,8 +17,8 @@ class RecordReader {
 
   /// nullopt: there is no such workspace (any more).
   [[nodiscard]] std::optional<Entry> read(const std::string& id);
-  /// The same for a list; texts are kept in the pool. False: there is no such workspace (any more).
-  [[nodiscard]] bool read(std::string_view id, Summary&, TextPool&);
+  /// The same for a list; texts are kept in the pool, which is that of `last`. False: there is no such workspace.
+  [[nodiscard]] bool read(std::string_view id, const Summary& last, Summary&, TextPool&);
 
  private:
   enum class Found { nothing, text, problem };

@@ -19,7 +19,7 @@ class Handler {
   static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
 
-  Handler(Summary& summary, TextPool& pool) : m_summary(summary), m_pool(pool) {}
+  Handler(const Summary& last, Summary& summary, TextPool& pool) : m_last(last), m_summary(summary), m_pool(pool) {}
 
   [[nodiscard]] bool complete(std::string_view id) const {
     const Summary& s = m_summary;
@@ -67,7 +67,8 @@ class Handler {
   bool on_string(json::string_view text, std::size_t, json::error_code& error) {
     if (m_wanted == Wanted::anything && m_depth > 0) return true;
     if (m_wanted != Wanted::text || std::memchr(text.data(), '\0', text.size()) != nullptr) return odd(error);
-    *m_text = m_pool.keep({text.data(), text.size()});
+    const std::string_view given(text.data(), text.size());
+    *m_text = m_alike != nullptr && *m_alike == given ? *m_alike : m_pool.keep(given);
     m_wanted = Wanted::anything;
     return true;
   }
@@ -104,9 +105,19 @@ class Handler {
   void want(std::string_view& text) {
     m_wanted = Wanted::text;
     m_text = &text;
+    m_alike = nullptr;
   }
   void want(std::string_view& text, bool& has) {
     want(text);
+    has = true;
+  }
+  /// Most workspaces have these texts in common with others.
+  void want_alike(std::string_view Summary::*text) {
+    want(m_summary.*text);
+    m_alike = &(m_last.*text);
+  }
+  void want_alike(std::string_view Summary::*text, bool& has) {
+    want_alike(text);
     has = true;
   }
   void want(std::int64_t& number) {
@@ -123,9 +134,9 @@ class Handler {
     else if (key == "id") want(m_id);
     else if (key == "name") want(m_summary.name, m_has_name);
     else if (key == "key") want(m_summary.key, m_has_key);
-    else if (key == "project") want(m_summary.project);
-    else if (key == "agent") want(m_summary.agent);
-    else if (key == "model") want(m_summary.model);
+    else if (key == "project") want_alike(&Summary::project);
+    else if (key == "agent") want_alike(&Summary::agent);
+    else if (key == "model") want_alike(&Summary::model);
     else if (key == "phase") want(m_phase);
     else if (key == "paths") want(Section::paths);
     else if (key == "timestamps") want(Section::timestamps);
@@ -136,15 +147,15 @@ class Handler {
   void member(std::string_view key) {
     switch (m_section) {
       case Section::paths:
-        if (key == "source") want(m_summary.source, m_has_source);
-        else if (key == "configuration") want(m_summary.configuration, m_has_configuration);
+        if (key == "source") want_alike(&Summary::source, m_has_source);
+        else if (key == "configuration") want_alike(&Summary::configuration, m_has_configuration);
         break;
       case Section::timestamps:
         if (key == "created") want(m_summary.created_ms);
         else if (key == "started") want(m_summary.started_ms);
         break;
       case Section::runtime:
-        if (key == "name") want(m_summary.runtime, m_has_runtime);
+        if (key == "name") want_alike(&Summary::runtime, m_has_runtime);
         else if (key == "instance_id") want(m_summary.instance_id);
         else if (key == "global_options") m_wanted = Wanted::nothing;
         break;
@@ -153,12 +164,14 @@ class Handler {
     }
   }
 
+  const Summary& m_last;
   Summary& m_summary;
   TextPool& m_pool;
   std::size_t m_depth = 0;
   Section m_section = Section::other, m_named = Section::other;
   Wanted m_wanted = Wanted::anything;
   std::string_view* m_text = nullptr;
+  const std::string_view* m_alike = nullptr;
   std::int64_t* m_number = nullptr;
   std::int64_t m_schema = 0;
   std::string_view m_id, m_phase;
@@ -191,10 +204,10 @@ Summary summary_of(const Entry& entry) {
   return summary;
 }
 
-bool read_summary(std::string_view text, std::string_view id, Summary& summary, TextPool& pool) {
+bool read_summary(std::string_view text, std::string_view id, const Summary& last, Summary& summary, TextPool& pool) {
   json::parse_options options;
   options.max_depth = JsonDocument::max_depth;
-  json::basic_parser<Handler> parser(options, summary, pool);
+  json::basic_parser<Handler> parser(options, last, summary, pool);
   json::error_code error;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
   if (error || used < text.size() || !parser.handler().complete(id)) return false;

@@ -29,8 +29,9 @@ struct Summary {
 /// Of an entry that outlives it. Without state_dir.
 [[nodiscard]] Summary summary_of(const Entry&);
 
-/// Reads the members that are shown, and skips the others, without making a document of them. False: the record is
-/// broken, or has something rare that only parse_record() reads.
-[[nodiscard]] bool read_summary(std::string_view text, std::string_view id, Summary&, TextPool&);
+/// Reads the members that are shown, and skips the others, without making a document of them. Texts that are as in
+/// `last`, which is of the same pool, are kept once. False: the record is broken, or has something rare that only
+/// parse_record() reads.
+[[nodiscard]] bool read_summary(std::string_view text, std::string_view id, const Summary& last, Summary&, TextPool&);
 
 }  // namespace kortex::host

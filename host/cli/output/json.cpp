@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cstring>
 
 #include "cli/output/text.hpp"
 
@@ -41,11 +42,23 @@ bool is_plain(char c) {
   return byte >= 0x20 && byte != 0x7F && c != '"' && c != '\\';
 }
 
-/// Looks at every byte, which a compiler makes a few at a time.
-bool is_ascii(std::string_view text) {
-  unsigned char all = 0;
-  for (const char c : text) all = static_cast<unsigned char>(all | static_cast<unsigned char>(c));
-  return all < 0x80;
+/// Eight characters at a time: the top bit of a byte is set, here and in the sums, if it needs an escape or is no ASCII.
+/// A carry into the next byte may ask for a second look at that, too, but only where one is needed anyway.
+bool is_plain(std::uint64_t eight) {
+  constexpr std::uint64_t each = 0x0101010101010101;
+  const std::uint64_t found = eight | (eight - each * 0x20) | (eight + each) | ((eight ^ each * '"') - each) | ((eight ^ each * '\\') - each);
+  return (found & each * 0x80) == 0;
+}
+
+/// ASCII without anything to escape, as nearly all text is.
+bool is_plain(std::string_view text) {
+  std::uint64_t eight = 0;
+  while (text.size() >= sizeof eight) {
+    std::memcpy(&eight, text.data(), sizeof eight);
+    if (!is_plain(eight)) return false;
+    text.remove_prefix(sizeof eight);
+  }
+  return std::all_of(text.begin(), text.end(), [](char c) { return is_plain(c) && static_cast<unsigned char>(c) < 0x80; });
 }
 
 }  // namespace
@@ -94,7 +107,8 @@ void JsonText::string(std::string_view text) {
   m_text += '"';
   while (!text.empty()) {
     // Nearly all text is plain: taken at one go.
-    const std::size_t plain = static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+    const std::size_t plain =
+        static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), [](char c) { return is_plain(c); }) - text.begin());
     m_text += text.substr(0, plain);
     if (plain == text.size()) break;
     const char c = text[plain];
@@ -119,8 +133,13 @@ void JsonText::string(std::string_view text) {
 
 JsonText& JsonText::value(std::string_view text) {
   separate();
-  if (is_ascii(text)) string(text);
-  else string(valid_utf8(text));
+  if (is_plain(text)) {
+    m_text += '"';
+    m_text += text;
+    m_text += '"';
+  } else {
+    string(valid_utf8(text));
+  }
   return *this;
 }
 

@@ -33,7 +33,7 @@ Record full() {
 
 /// What is read in passing, or nothing.
 struct Read {
-  explicit Read(const std::string& text) : ok(read_summary(text, std::string(64, 'a'), summary, pool)) {}
+  explicit Read(const std::string& text) : ok(read_summary(text, std::string(64, 'a'), Summary(), summary, pool)) {}
   TextPool pool;
   Summary summary;
   bool ok;
@@ -79,6 +79,20 @@ BOOST_AUTO_TEST_CASE(every_text_is_followed_by_a_nul) {
   const Read read(serialize(full()));
   for (const std::string_view text : {read.summary.name, read.summary.key, read.summary.instance_id, read.summary.runtime})
     BOOST_TEST(text.data()[text.size()] == '\0');
+}
+
+BOOST_AUTO_TEST_CASE(keeps_a_text_that_is_as_in_the_last_one_once) {
+  TextPool pool;
+  Summary first, same, other;
+  Record record = full();
+  BOOST_TEST(read_summary(serialize(record), record.id, Summary(), first, pool));
+  BOOST_TEST(read_summary(serialize(record), record.id, first, same, pool));
+  record.spec.source_path = "/other";
+  BOOST_TEST(read_summary(serialize(record), record.id, same, other, pool));
+  BOOST_TEST((same.source.data() == first.source.data()));
+  BOOST_TEST(other.source == "/other");
+  BOOST_TEST(first.source == "/src");
+  BOOST_TEST((other.runtime.data() == first.runtime.data()));
 }
 
 BOOST_AUTO_TEST_CASE(leaves_to_the_whole_parser_what_is_rare) {
