@@ -81,11 +81,11 @@ std::string read_file(const fs::path& file, std::size_t limit) {
   return bytes;
 }
 
-void replace_file(const fs::path& file, std::string_view bytes) {
+void replace_file(const fs::path& file, std::string_view bytes, Durability durability) {
   TemporaryFile temporary(file);
   temporary.write(bytes);
   temporary.move_to(file);
-  sync_directory(directory_of(file));
+  if (durability == Durability::now) sync_directory(directory_of(file));
 }
 
 void sync_directory(const fs::path& directory) {

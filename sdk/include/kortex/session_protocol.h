@@ -73,7 +73,7 @@ enum { KORTEX_SESSION_READ_ONLY = 1 << 0, KORTEX_SESSION_NO_REPLAY = 1 << 1 };  
  *   session.lock  The holder keeps a POSIX write lock on all of it for life: F_GETLK tells its pid in the asker's
  *                 pid namespace. With --dir it also keeps an flock; else the starter has taken that one and
  *                 the holder inherits it.
- *   status        One line per event, appended and synchronised; Unix time in ms:
+ *   status        One line per event, appended; Unix time in ms:
  *                     serving TIME
  *                     started PID TIME       PID as the holder sees it
  *                     ended CODE TIME        the agent's 0..255 or 128 + signal; the last thing a holder does
