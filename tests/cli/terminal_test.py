@@ -6,8 +6,9 @@ import signal
 import sandbox as box
 
 # An agent that tells its terminal's size first, then on each change, and echoes lines.
-# bash runs a trap when `read` gives up, not while it waits.
-SIZES = 'stty size; trap "stty size" WINCH; while :; do line=; read -r -t 0.2 line; [ "$line" = quit ] && exit 7; done'
+# Not by a trap: bash forgets a signal that comes while the trap for the one before it still runs.
+SIZES = ('while :; do new=$(stty size); [ "$new" = "$old" ] || echo "$new"; old=$new; line=; read -r -t 0.1 line; '
+         '[ "$line" = quit ] && exit 7; done')
 ECHO = 'echo ready; while read -r line; do echo "got:$line"; done'
 
 

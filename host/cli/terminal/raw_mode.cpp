@@ -33,8 +33,8 @@ bool same_modes(const termios& a, const termios& b) {
 /// Runs in the guardian. Our children inherit the pipe's other end, so that its end of file does not
 /// tell our death; the pidfd does.
 [[noreturn]] void guard(int terminal, int pipe, int parent, const termios& before, const termios& raw) {
+  // All signals are blocked since before the fork, and stay so.
   ::setsid();
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE}) ::signal(signal, SIG_IGN);
   // Whoever waits for the end of our output must not wait for the guardian.
   if (::dup2(terminal, 0) < 0 || ::dup2(pipe, 1) < 0 || ::dup2(parent, 2) < 0) ::_exit(1);
   ::close_range(3, ~0U, 0);
@@ -59,7 +59,14 @@ RawMode::RawMode(int terminal) : m_terminal(terminal) {
   Pipe pipe = Pipe::make();
   const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (!self) throw Error(ErrorKind::failed, "cannot watch over the terminal: " + reason_of(errno));
+  // The terminal hangs up on our group when we die: the guardian must be deaf to that from its first instruction.
+  sigset_t all, mask;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_BLOCK, &all, &mask);
   m_guardian = ::fork();
+  const int fork_error = errno;
+  if (m_guardian != 0) ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  errno = fork_error;
   if (m_guardian < 0) throw Error(ErrorKind::failed, "cannot start a process: " + reason_of(errno));
   if (m_guardian == 0) guard(terminal, pipe.read.get(), self.get(), m_before, raw);
   m_guardian_pipe = std::move(pipe.write);
