@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -77,7 +78,7 @@ struct Bench {
       kortex::bench::register_many(cli, place / store, place / "project", count);
       const Pair pair = compare(runs, [&] { return run(command(store, {"list", "-o", "json"})); }, [&] { return run({cli, "version"}); });
       const std::string what = "list -o json, " + std::to_string(count) + " fake workspaces : version";
-      print_ratio(what.c_str(), pair, 8.0 * count / 1000);
+      print_ratio(what.c_str(), pair, std::max(8.0, 8.0 * count / 1000));
     }
   }
 

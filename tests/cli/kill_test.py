@@ -6,6 +6,7 @@ KORTEX_KILLS: how many kills (150). KORTEX_SEED: repeats a run; it is printed.
 """
 import os
 import random
+import re
 import select
 import signal
 import subprocess
@@ -18,23 +19,28 @@ SEED = int(os.environ.get("KORTEX_SEED", "0")) or random.SystemRandom().randrang
 
 
 class Kill(box.TestCase):
-    def kill_within(self, *arguments):
-        """Starts kortex-cli and kills it at a moment chosen within the time such a command has been seen to take."""
-        verb = (arguments[0], "fake" in arguments or str(arguments[-1]).startswith("fake"))
-        usual = self.durations.get(verb, 0.02)
-        moment = self.random.random() * usual * 1.1
-        process = self.sandbox.popen(box.BINARY, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    def measure(self, runtime, options):
+        """How long each verb takes when it is not disturbed."""
+        name = f"{runtime}-0"
+        for verb, *words in (("init", self.sandbox.project, "--runtime", runtime, "--agent", "idle", *options, "--start", "--name", name),
+                             ("exec", name, "--", "true"), ("stop", name), ("start", name), ("remove", "--force", name)):
+            begun = time.monotonic()
+            self.ok(verb, *words)
+            self.durations[verb, runtime] = time.monotonic() - begun
+
+    def kill_within(self, runtime, verb, *words):
+        """Starts kortex-cli and kills it at a moment chosen within the time that it usually takes."""
+        usual = self.durations[verb, runtime]
+        process = self.sandbox.popen(box.BINARY, verb, *words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         handle = os.pidfd_open(process.pid)
         begun = time.monotonic()
-        ended, _, _ = select.select([handle], [], [], moment)
-        if ended:  # it was faster: remember, so that the next one is killed earlier
-            self.durations[verb] = min(usual, time.monotonic() - begun) * 0.5 + usual * 0.5
+        ended, _, _ = select.select([handle], [], [], self.random.random() * usual * 1.1)
+        if ended:
+            self.durations[verb, runtime] = (usual + time.monotonic() - begun) / 2
         else:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-            self.durations[verb] = usual * 1.03
             self.killed += 1
         os.close(handle)
-        process.stderr.close()
         process.wait()
 
     def workspaces(self):
@@ -57,6 +63,8 @@ class Kill(box.TestCase):
         self.durations, self.killed, self.refused_starts = {}, 0, []
         self.sandbox.agent("idle", "/bin/cat")
         options = {"fake": [], "process": box.process_options()}
+        for runtime, words in options.items():
+            self.measure(runtime, words)
         count = 0
         while self.killed < KILLS:
             count += 1
@@ -67,18 +75,19 @@ class Kill(box.TestCase):
             if verb == "init" and len(mine) < 4:
                 name = f"{runtime}-{count}"
                 start = ["--start"] if self.random.random() < 0.5 else []
-                self.kill_within("init", self.sandbox.project, "--runtime", runtime, "--agent", "idle", *options[runtime], *start, "--name", name)
+                self.kill_within(runtime, "init", self.sandbox.project, "--runtime", runtime, "--agent", "idle", *options[runtime], *start, "--name", name)
             elif mine:
                 name = self.random.choice(mine)
                 if verb == "exec":
-                    self.kill_within("exec", name, "--", "true")
+                    self.kill_within(runtime, "exec", name, "--", "true")
                 elif verb == "remove":
-                    self.kill_within("remove", "--force", name)
+                    self.kill_within(runtime, "remove", "--force", name)
                 else:
-                    self.kill_within(verb if verb != "init" else "stop", name)
+                    self.kill_within(runtime, verb if verb != "init" else "stop", name)
             if name in self.workspaces() and self.random.random() < 0.5:
                 self.finish(name)
-        print(f"{count} commands, {self.killed} killed, {len(self.refused_starts)} later starts refused:", *sorted(set(self.refused_starts)), sep="\n  ")
+        reasons = sorted({re.sub(r"(fake|process)-\d+", "NAME", text) for text in self.refused_starts})
+        print(f"{count} commands, {self.killed} killed, {len(self.refused_starts)} later starts refused:", *reasons, sep="\n  ")
         for name in self.workspaces():
             self.finish(name)
         for name in self.workspaces():
