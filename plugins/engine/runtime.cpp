@@ -308,9 +308,12 @@ Exit EngineRuntime::wait(Call& call, const Ref& ref) {
   try {
     return in_session(call, ref, [&](session::Client& client) { return client.wait(call.raw()->cancel_fd); });
   } catch (const Error& error) {
-    if (error.code != KORTEX_E_STATE) throw;
+    if (error.code == KORTEX_E_CANCELLED) throw;
   }
+  // Without a holder to ask, the engine is: it may learn of the end a moment after the holder has gone.
   const std::unique_ptr<Api> api = connect(call, ref);
+  (void)need_container(*api, ref);
+  (void)api->ask("wait for container of '" + std::string(ref.name()) + "'", "POST", std::string("/containers/") + ref.id() + "/wait");
   const Instance now = from_inspect(need_container(*api, ref));
   return {KORTEX_END_EXITED, now.exit_code < 0 ? 0 : now.exit_code};
 }

@@ -48,8 +48,17 @@ class Podman : public EngineRuntime {
     }
     need_program();
     address.start_hint = "podman info";
-    Fd socket = connect_service(call, host().runtime_dir(), address.socket);
-    return std::make_unique<Api>(call, address, std::move(socket));
+    // A service that was just ending, being idle or killed, accepts a connection and drops it: the next one meets a new service.
+    for (int attempts_left = 2;; --attempts_left) {
+      Fd socket = connect_service(call, host().runtime_dir(), address.socket);
+      auto api = std::make_unique<Api>(call, address, std::move(socket));
+      try {
+        (void)api->version();
+        return api;
+      } catch (const Error& error) {
+        if (attempts_left == 0 || error.code != KORTEX_E_UNAVAILABLE) throw;
+      }
+    }
   }
 
   Identity identity(Api& api, const Workspace& workspace) const override {
