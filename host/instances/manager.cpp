@@ -8,6 +8,7 @@
 #include "instances/names.hpp"
 #include "instances/timeouts.hpp"
 #include "system/error.hpp"
+#include "system/files.hpp"
 
 namespace kortex::host {
 
@@ -40,6 +41,11 @@ Error with_hint(const Error& error, const std::string& hint) { return Error(erro
 
 }  // namespace
 
+std::string way_out(const std::string& problem, const std::string& name) {
+  if (problem.find("written by a newer kortex-cli") != std::string::npos) return "update kortex-cli";
+  return unregister_hint(name);
+}
+
 Manager::Manager(Store store, Registry registry, AgentCatalog agents, ManagerContext context)
     : m_store(std::move(store)), m_registry(std::move(registry)), m_agents(std::move(agents)), m_context(std::move(context)) {}
 
@@ -61,7 +67,7 @@ std::vector<std::string> Manager::agent_environment(const WorkspaceSpec& spec) c
 
 Record Manager::readable(const std::string& workspace, const std::string& id) const {
   const Entry entry = m_store.read(id);
-  if (!entry.record) throw Error(ErrorKind::failed, entry.problem, unregister_hint(entry.name.empty() ? workspace : entry.name));
+  if (!entry.record) throw Error(ErrorKind::failed, entry.problem, way_out(entry.problem, entry.name.empty() ? workspace : entry.name));
   return *entry.record;
 }
 
@@ -105,6 +111,7 @@ void Manager::start_claimed(const Claim& claim, Record& record) {
   if (!std::filesystem::is_directory(record.spec.source_path, ignored))
     throw Error(ErrorKind::failed, "cannot start workspace '" + record.name + "': its sources '" + record.spec.source_path + "' are gone",
                 "kortex-cli remove " + typeable(record.name));
+  make_private_directories(claim.runtime_directory());  // somebody may have tidied it away
   const Runtime runtime = runtime_for(record);
   const auto start = [&] {
     record.phase = Phase::starting;
@@ -169,6 +176,26 @@ Record Manager::stop(const std::string& workspace, const StopRequest& request) {
   return record;
 }
 
+bool Manager::end_unrecorded(const Claim& claim, const std::string& name) const {
+  InstanceRef ref{key_for(name, claim.id()), {}, name, claim.runtime_directory().string()};
+  bool found = false;
+  for (const PluginFile& file : m_registry.scan()) {
+    if (!file.loadable() || file.shadowed) continue;
+    try {
+      const Runtime runtime(file, m_context.runtime_context(file.name));
+      const Instance instance = runtime.inspect(ref, {}, timeout(timeouts::inspect));
+      if (instance.state == State::gone || instance.state == State::unknown) continue;
+      ref.id = instance.id;
+      runtime.remove(ref, {}, true, timeout(timeouts::remove));
+      found = true;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::cancelled) throw;
+      // One that cannot answer has the instance or has not: the caller says that something may be left.
+    }
+  }
+  return found;
+}
+
 Manager::Removed Manager::remove(const std::string& workspace, bool force) {
   const std::string id = m_store.resolve(workspace);
   Claim held = claim_id(id, workspace);
@@ -176,9 +203,10 @@ Manager::Removed Manager::remove(const std::string& workspace, bool force) {
   Removed removed{id, entry.name, {}};
   const std::string shown = entry.name.empty() ? id.substr(0, 12) : entry.name;
   if (!entry.record) {
-    if (!force) throw Error(ErrorKind::failed, entry.problem, unregister_hint(shown));
-    removed.left_behind = "the record of '" + shown + "' could not be read, so its runtime was not told: an instance whose label ends in '" +
-                          id.substr(0, 12) + "' may be left behind";
+    if (!force) throw Error(ErrorKind::failed, entry.problem, way_out(entry.problem, shown));
+    if (!end_unrecorded(held, entry.name))
+      removed.left_behind = "the record of '" + shown + "' could not be read, and no installed runtime knows its instance: one whose label ends in '" +
+                            id.substr(0, 12) + "' may be left behind";
     m_store.remove(std::move(held));
     return removed;
   }

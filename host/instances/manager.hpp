@@ -108,6 +108,9 @@ class Manager {
   std::pair<Claim, Record> claim(const std::string& workspace);
   Claim claim_id(const std::string& id, const std::string& name) const;
   Record readable(const std::string& workspace, const std::string& id) const;
+  /// Ends and removes the instance of a workspace whose record cannot be read, by asking every installed runtime for
+  /// it. False: none has it.
+  bool end_unrecorded(const Claim&, const std::string& name) const;
   void keep_error(const Claim&, Record&, const Error&) const;
   void start_claimed(const Claim&, Record&);
   void create_again(const Claim&, Record&, const Runtime&) const;

@@ -16,8 +16,9 @@ namespace {
 void explain_phase(const Summary& workspace, Observed& seen, const Store& store) {
   if (workspace.phase == Phase::none) return;
   const bool claimed = store.is_claimed(std::string(workspace.id));
-  if (workspace.phase == Phase::creating && seen.state == State::gone) {
-    seen.state = State::stopped;
+  if (seen.state == State::gone && (workspace.phase == Phase::creating || workspace.phase == Phase::removing)) {
+    // No surprise: it was not there yet, or not any more.
+    if (workspace.phase == Phase::creating) seen.state = State::stopped;
     seen.problem.clear();
     seen.hint.clear();
   }
@@ -26,6 +27,10 @@ void explain_phase(const Summary& workspace, Observed& seen, const Store& store)
   const std::string again = workspace.phase == Phase::removing ? "remove" : workspace.phase == Phase::stopping ? "stop" : "start";
   seen.problem = "workspace '" + name + "': a kortex-cli was interrupted while " + std::string(to_string(workspace.phase)) + " it";
   seen.hint = "kortex-cli " + again + " " + typeable(name);
+}
+
+void require_program(const ExecRequest& request) {
+  if (!request.argv.empty() && request.argv.front().empty()) throw Error(ErrorKind::usage, "the program's name must not be empty");
 }
 
 kortex_ref ref_of(const Summary& workspace) {
@@ -75,7 +80,7 @@ std::vector<Observed> Manager::observe(const std::vector<const Summary*>& worksp
     const Summary& workspace = *workspaces[i];
     if (!workspace.readable) {
       seen[i].problem = workspace.problem;
-      seen[i].hint = "kortex-cli remove --force " + typeable(std::string(workspace.name.empty() ? workspace.id.substr(0, 12) : workspace.name));
+      seen[i].hint = way_out(seen[i].problem, std::string(workspace.name.empty() ? workspace.id.substr(0, 12) : workspace.name));
       continue;
     }
     auto runtime = std::find_if(runtimes.begin(), runtimes.end(), [&](const Asked& known) { return is_same(known.runtime, workspace.runtime); });
@@ -166,6 +171,7 @@ Record Manager::running(const std::string& workspace, bool start_first) {
 }
 
 ExecEnd Manager::terminal(const std::string& workspace, ExecRequest request, bool start_first) {
+  require_program(request);
   const Record record = running(workspace, start_first);
   if (!request.argv.empty()) request.env = merged(agent_environment(record.spec), request.env);
   const InstanceRef ref{record.key, record.instance_id, record.name, m_store.instance_directory(record.id).string()};
@@ -173,6 +179,7 @@ ExecEnd Manager::terminal(const std::string& workspace, ExecRequest request, boo
 }
 
 ExecEnd Manager::exec(const std::string& workspace, ExecRequest request, bool start_first) {
+  require_program(request);
   const Record record = running(workspace, start_first);
   request.env = merged(agent_environment(record.spec), request.env);
   const InstanceRef ref{record.key, record.instance_id, record.name, m_store.instance_directory(record.id).string()};

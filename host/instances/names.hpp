@@ -19,6 +19,8 @@ namespace kortex::host {
 
 /// `word` as it has to be typed in a shell.
 [[nodiscard]] std::string typeable(const std::string& word);
+/// What to do about a record that cannot be read: never to give up a workspace that a newer kortex-cli can use.
+[[nodiscard]] std::string way_out(const std::string& problem, const std::string& name);
 
 /// 32 random bytes in hexadecimal. Throws std::system_error.
 [[nodiscard]] std::string random_id();

@@ -163,7 +163,8 @@ void delete_remains(const fs::path& directory) {
   }
 }
 
-[[noreturn]] void no_workspace(const std::string& given, const std::vector<std::string>& names) {
+[[noreturn]] void no_workspace(const std::string& given, std::vector<std::string> names) {
+  names.erase(std::remove(names.begin(), names.end(), given), names.end());  // a killed command's, which leads nowhere
   const auto close = nearest(given, names);
   throw Error(ErrorKind::no_workspace, "no workspace '" + given + "'",
               close.empty() ? "kortex-cli list" : "did you mean '" + close.front() + "'?");
@@ -305,6 +306,7 @@ std::vector<std::string> Store::names() const {
 Claim Store::claim(const std::string& id, int timeout_ms, const std::function<void()>& waiting) const {
   const fs::path directory = workspaces_of(m_root) / id;
   if (is_there(m_root)) check_ownership(m_root);
+  sweep();
   try {
     if (is_there(directory) && !is_there(directory / "lock")) (void)open_lock_file(directory / "lock");
     if (auto lock = FileLock::acquire(directory / "lock", timeout_ms, waiting)) return Claim(id, directory, std::move(*lock));

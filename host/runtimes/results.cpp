@@ -86,7 +86,7 @@ ExecEnd read_exec_end(std::string_view bytes) {
   end.how = how == KORTEX_END_DETACHED  ? ExecEnd::How::detached
             : how == KORTEX_END_STOPPED ? ExecEnd::How::stopped
                                         : ExecEnd::How::exited;
-  end.code = std::clamp<std::int32_t>(in.number<std::int32_t>(), 0, 255);
+  end.code = std::clamp<std::int32_t>(in.number<std::int32_t>(), -1, 255);
   return end;
 }
 

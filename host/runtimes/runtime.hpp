@@ -114,7 +114,7 @@ struct ExecRequest {
 struct ExecEnd {
   enum class How { exited, detached, stopped };
   How how = How::exited;
-  int code = 0;
+  int code = 0;  ///< 0..255 or 128+signal; wait(): -1 where it is not known
 };
 
 struct StopRequest {

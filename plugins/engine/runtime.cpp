@@ -315,7 +315,7 @@ Exit EngineRuntime::wait(Call& call, const Ref& ref) {
   (void)need_container(*api, ref);
   (void)api->ask("wait for container of '" + std::string(ref.name()) + "'", "POST", std::string("/containers/") + ref.id() + "/wait");
   const Instance now = from_inspect(need_container(*api, ref));
-  return {KORTEX_END_EXITED, now.exit_code < 0 ? 0 : now.exit_code};
+  return {KORTEX_END_EXITED, now.exit_code};
 }
 
 }  // namespace kortex::engine

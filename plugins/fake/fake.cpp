@@ -247,7 +247,7 @@ class Fake : public kortex::Runtime,
     const kortex::Fd watch = m_entries.watch();
     for (;;) {
       const Entry entry = existing(ref, "wait for");
-      if (entry.state != kortex::State::running) return {KORTEX_END_EXITED, std::max(entry.exit_code, 0)};
+      if (entry.state != kortex::State::running) return {KORTEX_END_EXITED, entry.exit_code};
       wait_for_change(call, watch.get());
     }
   }

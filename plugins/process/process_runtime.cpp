@@ -217,7 +217,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   Exit wait(Call& call, const Ref& ref) override {
     const InstanceFiles files(ref);
     const session::StatusFile story = files.story();
-    if (!files.alive() || story.ended) return {KORTEX_END_EXITED, std::max(files.story().exit_code, 0)};
+    if (!files.alive() || story.ended) return {KORTEX_END_EXITED, files.story().exit_code};
     try {
       const session::End end = session::Client::connect(socket_of(files)).wait(call.raw()->cancel_fd);
       settle(call, files);

@@ -494,7 +494,8 @@ typedef struct kortex_plugin {
                             const kortex_exec_args *, kortex_exit *out);
   kortex_status (*logs)(kortex_runtime *, const kortex_call *, const kortex_ref *,
                         const kortex_logs_args *);
-  /* Returns when the agent has ended; at once when it is not running. */
+  /* Returns when the agent has ended; at once when it is not running. `code` is -1 where it is not known
+   * (it never ran, or nobody saw it end). */
   kortex_status (*wait)(kortex_runtime *, const kortex_call *, const kortex_ref *, kortex_exit *out);
   /* "kortex.runtime.<name>/<n>", or a vendor's own "com.example.<name>/<n>"; NULL: not supported */
   const void *(*extension)(const char *id);

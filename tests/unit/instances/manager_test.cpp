@@ -240,13 +240,31 @@ BOOST_AUTO_TEST_CASE(force_unregisters_when_the_runtime_fails_or_is_missing) {
   BOOST_TEST(nothing_is_left());
 }
 
-BOOST_AUTO_TEST_CASE(a_broken_record_can_still_be_removed) {
+BOOST_AUTO_TEST_CASE(a_broken_record_can_still_be_removed_and_its_instance_with_it) {
   const Record made = init();
+  manager().start("shop");
   std::ofstream(root / "workspaces" / made.id / "workspace.json") << "broken";
   BOOST_TEST(error_of([&] { manager().start("shop"); }).hint() == "kortex-cli remove --force shop");
   BOOST_TEST(error_of([&] { manager().remove("shop", false); }).hint() == "kortex-cli remove --force shop");
-  BOOST_TEST(manager().remove("shop", true).left_behind.find("the record of 'shop' could not be read") == 0);
+  BOOST_TEST(manager().remove("shop", true).left_behind == "");
+  BOOST_TEST(!fs::exists(fs::symlink_status(backend(made.key))));
   BOOST_TEST(nothing_is_left());
+}
+
+BOOST_AUTO_TEST_CASE(a_broken_record_whose_instance_nobody_knows_is_removed_with_a_word) {
+  const Record made = init();
+  std::ofstream(root / "workspaces" / made.id / "workspace.json") << "broken";
+  fs::remove(backend(made.key));
+  BOOST_TEST(manager().remove("shop", true).left_behind ==
+             "the record of 'shop' could not be read, and no installed runtime knows its instance: one whose label ends in '" +
+                 made.id.substr(0, 12) + "' may be left behind");
+  BOOST_TEST(nothing_is_left());
+}
+
+BOOST_AUTO_TEST_CASE(a_newer_record_is_not_hinted_to_death) {
+  const Record made = init();
+  std::ofstream(root / "workspaces" / made.id / "workspace.json") << R"({"schema": 999})";
+  BOOST_TEST(error_of([&] { manager().start("shop"); }).hint() == "update kortex-cli");
 }
 
 BOOST_AUTO_TEST_CASE(what_a_killed_init_left_can_be_started) {
