@@ -59,6 +59,7 @@ RuntimeContext Invocation::runtime_context(const std::string& runtime) {
   context.verbose = verbose();
   Reporter& reporter = m_reporter;
   context.progress = [&reporter, runtime](const Progress& progress) { reporter.progress(runtime, progress); };
+  context.idle = [&reporter] { return reporter.repaint(); };
   context.log = [&reporter, runtime, says_all = verbose()](int level, const std::string& message) {
     const std::string text = "runtime '" + runtime + "': " + message;
     if (level >= KORTEX_LOG_WARN)

@@ -51,6 +51,7 @@ struct Located {
   const Noun* noun = nullptr;
   std::string unknown;            ///< a word that should have been a command's name
   std::string misplaced;          ///< an option before the command's name that is not global
+  std::string unvalued;           ///< the last word, a global option whose value is missing
   std::vector<std::size_t> used;  ///< indices to leave out afterwards
 };
 Located locate(const Words& words) {
@@ -64,7 +65,7 @@ Located locate(const Words& words) {
         found.misplaced = word;
         return found;
       }
-      if (global.takes_next) ++i;
+      if (global.takes_next && ++i == words.size()) found.unvalued = word;
       continue;
     }
     found.used.push_back(i);
@@ -240,6 +241,8 @@ Request parse(const Words& args) {
       throw Error(ErrorKind::usage, "unknown option " + in_quotes(found.misplaced) + " before a command's name",
                   "options of a command go after its name; 'kortex-cli help' shows the commands");
     }
+    if (!found.unvalued.empty())
+      throw Error(ErrorKind::usage, "option " + in_quotes(found.unvalued) + " needs a value", help_command_for(nullptr));
     if (std::find(words.begin(), words.end(), "--version") != words.end()) {
       request.what = Request::What::version;
       request.command = find_command({}, "version");

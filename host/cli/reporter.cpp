@@ -70,7 +70,13 @@ void Reporter::clear() {
   (void)write_all(m_fd, "\r\033[K");
 }
 
-void Reporter::paint(const Progress& progress) {
+bool Reporter::repaint() {
+  if (m_painted) paint();
+  return m_painted;
+}
+
+void Reporter::paint() {
+  const Progress& progress = m_last;
   const std::int64_t now = m_now_ms();
   if (m_painted && now - m_painted_at < repaint_ms) return;
   std::string text = printable(progress.phase);
@@ -90,14 +96,13 @@ void Reporter::paint(const Progress& progress) {
 }
 
 void Reporter::progress(const std::string& runtime, const Progress& progress) {
-  const bool next_step = progress.phase != m_phase;
+  const bool next_step = progress.phase != m_last.phase;
   if (next_step) m_phase_since = m_now_ms();
-  const bool new_text = next_step || progress.message != m_message;
-  m_phase = progress.phase;
-  m_message = progress.message;
+  const bool new_text = next_step || progress.message != m_last.message;
+  m_last = progress;
   switch (m_mode) {
     case Mode::none: return;
-    case Mode::live: return paint(progress);
+    case Mode::live: return paint();
     case Mode::plain: {
       if (!next_step) return;
       std::string text = "kortex-cli: " + printable(progress.phase);

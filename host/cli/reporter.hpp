@@ -33,18 +33,20 @@ class Reporter {
   void hint(std::string_view text);
   void progress(const std::string& runtime, const Progress&);
   void clear();
+  /// Lets the time on the live line go on. False: there is none.
+  bool repaint();
 
  private:
   void line(std::string_view text);
   void event(std::string_view name, std::string_view message);
-  void paint(const Progress&);
+  void paint();
 
   int m_fd;
   Mode m_mode;
   bool m_notices;
   std::function<std::int64_t()> m_now_ms;
   bool m_painted = false;
-  std::string m_phase, m_message;   ///< of the last progress
+  Progress m_last;
   std::int64_t m_phase_since = 0, m_painted_at = 0;
 };
 

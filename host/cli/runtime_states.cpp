@@ -45,11 +45,16 @@ Error no_runtime_named(Invocation& invocation, const std::string& sources) {
   std::size_t width = 0;
   for (const RuntimeState& state : states) width = std::max(width, display_width(printable(state.file.name)));
   std::string detail, choice;
+  bool choice_pretends = false;
   for (const RuntimeState& state : states) {
     const std::string name = printable(state.file.name);
     if (!detail.empty()) detail += '\n';
     detail += name + std::string(width + 2 - display_width(name), ' ') + state.text();
-    if (choice.empty() && state.usable()) choice = state.file.name;
+    const bool pretends = state.file.descriptor && state.file.descriptor->test;
+    if (state.usable() && (choice.empty() || (!pretends && choice_pretends))) {
+      choice = state.file.name;
+      choice_pretends = pretends;
+    }
   }
   const std::string what = "cannot register " + in_quotes(sources) + ": no runtime is named";
   if (states.empty()) {

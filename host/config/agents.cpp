@@ -27,7 +27,7 @@ Agent read_agent(const std::string& name, const fs::path& file, const PathVariab
   try {
     text = read_file(file, JsonDocument::max_size);
   } catch (const std::system_error& error) {
-    throw Error(ErrorKind::refused, "cannot read agent '" + name + "' from '" + file.string() + "': " + reason_of(error.code().value()));
+    throw Error(ErrorKind::refused, "cannot read agent '" + name + "' from '" + file.string() + "': " + unreadable_because(error.code()));
   }
   const JsonDocument document(text, file.string(), ErrorKind::refused);
   const JsonReader root = document.root();

@@ -166,6 +166,10 @@ std::string expand_path(const std::string& text, const PathVariables& variables)
   return normal;
 }
 
+std::string Configuration::place(const std::vector<JsonStep>& way, JsonPlace where) const {
+  return text.empty() ? file : place_in_json(text, file, way, where);
+}
+
 Configuration parse_configuration(std::string_view text, const std::string& file, const PathVariables& variables) {
   const JsonDocument document(text, file, ErrorKind::refused);
   const JsonReader root = document.root();
@@ -177,6 +181,7 @@ Configuration parse_configuration(std::string_view text, const std::string& file
   refuse_unless_empty(root, "features", "features are");
 
   Configuration configuration;
+  configuration.file = file;
   if (auto mounts = root.member("mounts")) configuration.mounts = read_mounts(*mounts, variables);
   if (auto environment = root.member("environment")) configuration.environment = read_environment(*environment);
   if (auto ports = root.member("ports")) configuration.ports = read_ports(*ports);
@@ -217,7 +222,9 @@ Configuration read_configuration(const fs::path& directory, const PathVariables&
     // A dangling link is not "no configuration": somebody meant one, and must not be run without its limits.
     if (fs::is_symlink(fs::symlink_status(file, error)) || fs::is_symlink(fs::symlink_status(directory, error)))
       throw Error(ErrorKind::refused, "cannot read '" + file.string() + "': the symbolic link leads nowhere");
-    return {};
+    Configuration none;
+    none.file = file.string();
+    return none;
   }
   if (error) throw Error(ErrorKind::refused, "cannot read '" + file.string() + "': " + reason_of(error.value()));
   if (place == ConfigurationPlace::sources) {
@@ -230,10 +237,12 @@ Configuration read_configuration(const fs::path& directory, const PathVariables&
   try {
     text = read_file(real, JsonDocument::max_size);
   } catch (const std::system_error& failure) {
-    const std::string reason = failure.code() == std::errc::file_too_large ? "larger than 1 MiB" : reason_of(failure.code().value());
+    const std::string reason = failure.code() == std::errc::file_too_large ? "larger than 1 MiB" : unreadable_because(failure.code());
     throw Error(ErrorKind::refused, "cannot read '" + file.string() + "': " + reason);
   }
-  return parse_configuration(text, file.string(), variables);
+  Configuration configuration = parse_configuration(text, file.string(), variables);
+  configuration.text = std::move(text);
+  return configuration;
 }
 
 }  // namespace kortex::host

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/json_document.hpp"
 #include "runtimes/workspace_spec.hpp"
 
 namespace kortex::host {
@@ -26,6 +27,10 @@ struct Configuration {
   std::optional<std::string> build_context, build_file;  ///< absolute; relative ones are relative to the sources
   Resources resources;
   KeyValues runtime_options;
+
+  std::string file, text;  ///< what it was read from, for complaints; `text` is empty when there was none
+  /// "<file>:<line>:<column>" of what is found wrong only later: where the way leads, or of its last key.
+  [[nodiscard]] std::string place(const std::vector<JsonStep>& way, JsonPlace = JsonPlace::value) const;
 };
 
 /// Variables of mounts: `$SOURCES` and `$HOME`, at the start of a path or after a '/'. Any other `$name` is an error.

@@ -49,7 +49,7 @@ class Scanner {
       if (peek() != ',') return false;
       advance();
     }
-    return true;
+    return peek() != ']';
   }
 
   /// Walks the value; returns where an object has a key for the second time.
@@ -129,6 +129,22 @@ class Scanner {
   std::size_t m_at = 0;
 };
 
+/// "<file>:<line>:<column>"
+std::string position(std::string_view text, const std::string& file, std::size_t offset) {
+  const std::string_view before = text.substr(0, std::min(offset, text.size()));
+  std::size_t line = 1;
+  std::size_t start = before.substr(0, 3) == byte_order_mark ? 3 : 0;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    if (before[i] == '\n') {
+      ++line;
+      start = i + 1;
+    }
+  std::size_t column = 1;  // in characters, as editors count
+  for (std::size_t i = start; i < before.size(); ++i)
+    if ((static_cast<unsigned char>(before[i]) & 0xC0) != 0x80) ++column;
+  return file + ":" + std::to_string(line) + ":" + std::to_string(column);
+}
+
 std::string syntax_reason(const json::error_code& error, std::string_view text, std::size_t offset) {
   if (error == json::error::incomplete || offset >= text.size()) return "the text ends too early";
   if (error == json::error::extra_data) return "more text after the end of the document";
@@ -166,21 +182,26 @@ JsonDocument::JsonDocument(std::string_view text, std::string file, ErrorKind ki
   }
 }
 
+std::string place_in_json(std::string_view text, const std::string& file, const std::vector<JsonStep>& way, JsonPlace place) {
+  Scanner scanner(text);
+  std::size_t offset = scanner.at();
+  for (const JsonStep& step : way) {
+    if (step.index) {
+      if (!scanner.enter_element(*step.index)) break;
+    } else {
+      const std::optional<std::size_t> key = scanner.enter_member(step.key);
+      if (!key) break;
+      if (place == JsonPlace::key && &step == &way.back()) return position(text, file, *key);
+    }
+    offset = scanner.at();
+  }
+  return position(text, file, offset);
+}
+
 JsonReader JsonDocument::root() const { return JsonReader(this, &m_root, nullptr, {}, 0); }
 
 void JsonDocument::fail_at(std::size_t offset, const std::string& reason, const std::string& hint) const {
-  const std::string_view before = m_text.substr(0, std::min(offset, m_text.size()));
-  std::size_t line = 1;
-  std::size_t start = before.substr(0, 3) == byte_order_mark ? 3 : 0;
-  for (std::size_t i = 0; i < before.size(); ++i)
-    if (before[i] == '\n') {
-      ++line;
-      start = i + 1;
-    }
-  std::size_t column = 1;  // in characters, as editors count
-  for (std::size_t i = start; i < before.size(); ++i)
-    if ((static_cast<unsigned char>(before[i]) & 0xC0) != 0x80) ++column;
-  throw Error(m_kind, m_file + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + reason, hint);
+  throw Error(m_kind, position(m_text, m_file, offset) + ": " + reason, hint);
 }
 
 void JsonReader::fail(Where where, std::string_view member, const std::string& reason, const std::string& hint) const {

@@ -21,6 +21,21 @@ namespace kortex::host {
 
 class JsonReader;
 
+/// The way to a value of a document: keys and indices from its root.
+struct JsonStep {
+  JsonStep(std::string_view name) : key(name) {}
+  JsonStep(const char* name) : key(name) {}
+  JsonStep(const std::string& name) : key(name) {}
+  JsonStep(std::size_t number) : index(number) {}
+  std::string_view key;
+  std::optional<std::size_t> index;
+};
+enum class JsonPlace { key, value };
+/// "<file>:<line>:<column>" of the last step's value, or of its key. `text` is a document that has been read without a
+/// complaint; as far as the way leads nowhere in it, the place is that of what is around.
+[[nodiscard]] std::string place_in_json(std::string_view text, const std::string& file, const std::vector<JsonStep>& way,
+                                        JsonPlace = JsonPlace::value);
+
 enum class DuplicateKeys { refuse, last_wins };
 
 class JsonDocument {

@@ -1,8 +1,10 @@
 #include "instances/manager.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <system_error>
 
 #include "instances/names.hpp"
@@ -37,6 +39,11 @@ bool is_up(State state) {
 
 std::string unregister_hint(const std::string& name) { return "kortex-cli remove --force " + typeable(name); }
 
+/// A workspace's directory that its owner has shut.
+bool is_shut(const std::filesystem::path& directory) {
+  return ::access(directory.c_str(), F_OK) == 0 && ::access(directory.c_str(), R_OK | W_OK | X_OK) != 0 && errno == EACCES;
+}
+
 Error with_hint(const Error& error, const std::string& hint) { return Error(error.kind(), error.message(), hint, error.detail()); }
 
 }  // namespace
@@ -65,6 +72,25 @@ std::vector<std::string> Manager::agent_environment(const WorkspaceSpec& spec) c
   return environment;
 }
 
+/// What the configuration passes on by name and is not set. An agent's own list is of what it can make use of, not of
+/// what it needs.
+void Manager::warn_of_unset(const WorkspaceSpec& spec) const {
+  std::vector<std::string> unset;
+  for (const auto& name : spec.env_passthrough)
+    if (!m_context.getenv(name)) unset.push_back(name);
+  if (unset.empty() || !m_context.warning) return;
+  std::vector<EnvironmentVariable> pleasant;
+  try {
+    pleasant = m_agents.find(spec.agent_name).environment;
+  } catch (const Error&) {
+    // The agent's file is gone; its workspace goes on without.
+  }
+  for (const auto& name : unset) {
+    const bool wanted = std::none_of(pleasant.begin(), pleasant.end(), [&](const EnvironmentVariable& own) { return own.name == name && !own.value; });
+    if (wanted) m_context.warning("'" + name + "' is to be passed on to the agent, but is not set: the agent goes without");
+  }
+}
+
 Record Manager::readable(const std::string& workspace, const std::string& id) const {
   const Entry entry = m_store.read(id);
   if (!entry.record) throw Error(ErrorKind::failed, entry.problem, way_out(entry.problem, entry.name.empty() ? workspace : entry.name));
@@ -72,6 +98,10 @@ Record Manager::readable(const std::string& workspace, const std::string& id) co
 }
 
 Claim Manager::claim_id(const std::string& id, const std::string& name) const {
+  const std::filesystem::path directory = m_store.instance_directory(id).parent_path();
+  if (is_shut(directory))
+    throw Error(ErrorKind::refused, "cannot lock workspace '" + name + "': '" + directory.string() + "' is not open to you",
+                "chmod u+rwx " + typeable(directory.string()));
   const int limit = m_context.timeout.count() > 0 ? static_cast<int>(std::min<std::int64_t>(m_context.timeout.count(), 1 << 30)) : -1;
   return m_store.claim(id, limit, [&] {
     if (m_context.notice) m_context.notice("waiting for another kortex-cli to finish with '" + name + "'");
@@ -135,6 +165,7 @@ void Manager::start_claimed(const Claim& claim, Record& record) {
       instance = start();
     }
     take_over(record, instance);
+    if (instance.started_ms == 0 || instance.started_ms != record.started_ms) warn_of_unset(record.spec);  // else it ran already
     record.started_ms = instance.started_ms > 0 ? instance.started_ms : now_ms();
     record.runtime_version = runtime.file().descriptor ? runtime.file().descriptor->version : record.runtime_version;
     record.phase = Phase::none;
@@ -198,6 +229,8 @@ bool Manager::end_unrecorded(const Claim& claim, const std::string& name) const 
 
 Manager::Removed Manager::remove(const std::string& workspace, bool force) {
   const std::string id = m_store.resolve(workspace);
+  if (const auto directory = m_store.instance_directory(id).parent_path(); force && is_shut(directory))
+    ::chmod(directory.c_str(), S_IRWXU);  // where it is not ours the claim says so
   Claim held = claim_id(id, workspace);
   const Entry entry = m_store.read(id);
   Removed removed{id, entry.name, {}};

@@ -104,6 +104,7 @@ class Manager {
   Runtime runtime_for(const Record&) const;
   Runtime::Timeout timeout(std::chrono::milliseconds standard) const;
   std::vector<std::string> agent_environment(const WorkspaceSpec&) const;
+  void warn_of_unset(const WorkspaceSpec&) const;
   /// A claimed workspace and its record, which must be readable.
   std::pair<Claim, Record> claim(const std::string& workspace);
   Claim claim_id(const std::string& id, const std::string& name) const;

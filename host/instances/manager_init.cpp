@@ -1,5 +1,6 @@
 // How a workspace comes to be: everything that can be checked is checked first, then the name is taken, and only
 // then a runtime works. Whatever fails after that takes itself back.
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 
@@ -30,6 +31,29 @@ void add_agent_mounts(Plan& plan, const Guarantees& guarantees) {
   plan.spec.mounts = std::move(mounts);
   if (left_out > 0)
     plan.warnings.push_back("the runtime cannot mount what agent '" + plan.spec.agent_name + "' would like to have: its settings and credentials on this machine are not visible in the instance");
+}
+
+/// What is wrong with an option of the configuration is told with its place there. Whose it is, is found out by giving
+/// the runtime's checks just that option: the same complaint is its.
+[[noreturn]] void tell_place_of_option(const Error& error, const Plan& plan, const Runtime& runtime, const std::string& cwd, Runtime::Timeout limit) {
+  const Configuration& configuration = plan.configuration;
+  if (error.kind() != ErrorKind::usage || configuration.runtime_options.empty()) throw error;
+  const Description description = runtime.describe(limit);
+  for (const auto& [key, value] : configuration.runtime_options) {
+    KeyValues alone;
+    for (const auto& option : plan.runtime_options)
+      if (option.first == key) alone.push_back(option);
+    const bool from_here = std::find(alone.begin(), alone.end(), std::pair(key, value)) != alone.end();
+    try {
+      if (from_here) (void)complete_options(description, alone, cwd);
+    } catch (const Error& same) {
+      if (same.message() != error.message()) continue;
+      const bool known = std::any_of(description.options.begin(), description.options.end(), [&name = key](const Option& o) { return o.name == name; });
+      throw Error(ErrorKind::refused, configuration.place({"runtime_options", key}, known ? JsonPlace::value : JsonPlace::key) + ": " + error.message(),
+                  error.hint(), error.detail());
+    }
+  }
+  throw error;
 }
 
 void refuse_uncovered(const std::vector<std::string>& missing, const std::string& runtime) {
@@ -84,7 +108,12 @@ InitResult Manager::init(const InitRequest& request) {
   // Taken names are told before a runtime is asked anything; add() decides.
   const std::string available = m_store.available_name(record.name, request.name);
   const Runtime runtime(file, m_context.runtime_context(request.runtime));
-  Runtime::Assessment assessed = runtime.assess(plan.spec, plan.runtime_options, m_context.cwd, timeout(timeouts::assess));
+  Runtime::Assessment assessed;
+  try {
+    assessed = runtime.assess(plan.spec, plan.runtime_options, m_context.cwd, timeout(timeouts::assess));
+  } catch (const Error& error) {
+    tell_place_of_option(error, plan, runtime, m_context.cwd, timeout(timeouts::assess));
+  }
   add_agent_mounts(plan, assessed.guarantees);
   refuse_uncovered(uncovered(plan.spec, plan.network_stated, request.require, assessed.guarantees), request.runtime);
 

@@ -166,7 +166,8 @@ Record Manager::running(const std::string& workspace, bool start_first) {
     throw Error(ErrorKind::wrong_state,
                 "workspace '" + record.name + "' is " + std::string(state == State::gone || state == State::created ? "stopped" : to_string(state)),
                 "kortex-cli start " + typeable(record.name));
-  if (m_context.notice) m_context.notice("starting '" + record.name + "'");
+  const bool bare = record.guarantees.isolation == Isolation::none;
+  if (m_context.notice) m_context.notice("starting '" + record.name + (bare ? "', which is not isolated" : "'"));
   return start(id);
 }
 

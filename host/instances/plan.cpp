@@ -5,9 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <system_error>
 
-#include "config/configuration.hpp"
+#include "instances/mount_rules.hpp"
 #include "instances/names.hpp"
 #include "instances/project.hpp"
 #include "system/error.hpp"
@@ -33,14 +34,21 @@ std::string canonical_directory(const std::string& what, const std::string& give
   return real.string();
 }
 
-Agent find_agent(const InitRequest& request, const Configuration& configuration, const std::string& file, const AgentCatalog& agents) {
+std::string sources_directory(const std::string& given, const std::string& cwd) {
+  std::string real = canonical_directory("the sources", given, cwd);
+  if (const auto kernel = kernel_directory_of(real))
+    throw Error(ErrorKind::refused, "cannot use the sources '" + given + "': '" + *kernel + "' is the kernel's own, and no folder to work in");
+  return real;
+}
+
+Agent find_agent(const InitRequest& request, const Configuration& configuration, const AgentCatalog& agents) {
   if (request.agent) return agents.find(*request.agent);
   if (!configuration.agent) return agents.find("shell");
   try {
     return agents.find(*configuration.agent);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::usage) throw;
-    throw Error(ErrorKind::refused, file + ": " + error.message(), error.hint());
+    throw Error(ErrorKind::refused, configuration.place({"agent"}) + ": " + error.message(), error.hint());
   }
 }
 
@@ -63,20 +71,28 @@ bool has_target(const std::vector<Item>& items, const Item& wanted) {
   return std::any_of(items.begin(), items.end(), [&](const Item& item) { return item.target == wanted.target; });
 }
 
-void require_mounts(const std::vector<Mount>& mounts, const std::string& file) {
-  for (const auto& mount : mounts) {
+/// `place` tells where the index-th mount's host or target is written.
+void check_mounts(const std::vector<Mount>& mounts, const WorkspaceSpec& spec,
+                  const std::function<std::string(std::size_t index, const char* key)>& place) {
+  for (std::size_t i = 0; i < mounts.size(); ++i) {
+    const Mount& mount = mounts[i];
+    if (const auto objection = objection_to(mount, spec))
+      throw Error(ErrorKind::refused, place(i, objection->about == Objection::About::host ? "host" : "target") + ": " + objection->reason,
+                  objection->hint);
     if (mount.optional || ::access(mount.host.c_str(), F_OK) == 0) continue;
-    throw Error(ErrorKind::refused, file + ": cannot mount '" + mount.host + "': " + reason_of(errno),
+    throw Error(ErrorKind::refused, place(i, "host") + ": cannot mount '" + mount.host + "': " + reason_of(errno),
                 "write \"optional\": true beside it if it may be missing");
   }
 }
 
-void check_build(const WorkspaceSpec& spec, const std::string& file) {
+void check_build(const WorkspaceSpec& spec, const Configuration& configuration) {
   std::error_code error;
-  if (!spec.build_context.empty() && !fs::is_directory(spec.build_context, error))
-    throw Error(ErrorKind::refused, file + ": cannot build from '" + spec.build_context + "': not a directory");
-  if (!spec.build_file.empty() && !fs::is_regular_file(spec.build_file, error))
-    throw Error(ErrorKind::refused, file + ": cannot build from '" + spec.build_file + "': not a file");
+  const auto refuse = [&](const char* key, const std::string& path, const char* what) {
+    const std::string reason = fs::exists(path, error) ? std::string("not a ") + what : std::string("no such ") + what;
+    throw Error(ErrorKind::refused, configuration.place({"build", key}) + ": cannot build from '" + path + "': " + reason);
+  };
+  if (!spec.build_context.empty() && !fs::is_directory(spec.build_context, error)) refuse("context", spec.build_context, "directory");
+  if (!spec.build_file.empty() && !fs::is_regular_file(spec.build_file, error)) refuse("file", spec.build_file, "file");
 }
 
 }  // namespace
@@ -84,7 +100,7 @@ void check_build(const WorkspaceSpec& spec, const std::string& file) {
 Plan make_plan(const InitRequest& request, const ManagerContext& context, const AgentCatalog& agents) {
   Plan plan;
   WorkspaceSpec& spec = plan.spec;
-  spec.source_path = canonical_directory("the sources", request.sources, context.cwd);
+  spec.source_path = sources_directory(request.sources, context.cwd);
   spec.target_path = spec.source_path;  // the same path inside and outside: what tools print can be opened
   ConfigurationPlace place = ConfigurationPlace::sources;
   spec.config_path = spec.source_path + (spec.source_path == "/" ? ".kortex" : "/.kortex");
@@ -94,10 +110,10 @@ Plan make_plan(const InitRequest& request, const ManagerContext& context, const 
     if (::access((spec.config_path + "/workspace.json").c_str(), F_OK) != 0 && errno == ENOENT)
       plan.warnings.push_back("'" + *request.configuration_directory + "' has no workspace.json");
   }
-  const std::string file = spec.config_path + "/workspace.json";
-  const Configuration configuration = read_configuration(spec.config_path, {spec.source_path, context.home}, place);
+  plan.configuration = read_configuration(spec.config_path, {spec.source_path, context.home}, place);
+  const Configuration& configuration = plan.configuration;
 
-  const Agent agent = find_agent(request, configuration, file, agents);
+  const Agent agent = find_agent(request, configuration, agents);
   spec.agent_name = agent.name;
   spec.agent_argv = agent.command;
   if (request.model) {
@@ -112,8 +128,8 @@ Plan make_plan(const InitRequest& request, const ManagerContext& context, const 
   merge_environment(agent, configuration, spec);
   for (const auto& mount : agent.mounts)
     if (!has_target(configuration.mounts, mount)) plan.agent_mounts.push_back(mount);
-  require_mounts(plan.agent_mounts, agent.file.string());
-  require_mounts(configuration.mounts, file);
+  check_mounts(plan.agent_mounts, spec, [&](std::size_t, const char*) { return agent.file.string(); });
+  check_mounts(configuration.mounts, spec, [&](std::size_t i, const char* key) { return configuration.place({"mounts", i, key}); });
   spec.mounts = configuration.mounts;
   for (const auto& port : agent.ports)
     if (!has_target(configuration.ports, port)) spec.ports.push_back(port);
@@ -124,7 +140,7 @@ Plan make_plan(const InitRequest& request, const ManagerContext& context, const 
   spec.image = configuration.image.value_or("");
   spec.build_context = configuration.build_context.value_or("");
   spec.build_file = configuration.build_file.value_or("");
-  check_build(spec, file);
+  check_build(spec, configuration);
 
   if (request.project) require_utf8("the project", *request.project);
   spec.project = request.project ? *request.project : project_of(spec.source_path);

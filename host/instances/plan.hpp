@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "config/configuration.hpp"
 #include "instances/manager.hpp"
 
 namespace kortex::host {
@@ -12,6 +13,8 @@ struct Plan {
   WorkspaceSpec spec;        ///< options still missing: the runtime completes them
   KeyValues runtime_options; ///< the configuration's, then --runtime-option
   bool network_stated = false;
+  /// Whose complaint about `runtime_options` is the configuration's is found out only when there is one.
+  Configuration configuration;
   std::vector<Mount> agent_mounts;  ///< those of the agent that the configuration did not replace
   std::vector<std::string> warnings;
 };

@@ -19,7 +19,7 @@ constexpr std::size_t longest_record = 1024 * 1024;
 
 Summary kept(const Entry& entry, TextPool& pool) {
   Summary summary = summary_of(entry);
-  for (std::string_view* text : {&summary.name, &summary.problem, &summary.project, &summary.agent, &summary.model, &summary.runtime, &summary.source,
+  for (std::string_view* text : {&summary.name, &summary.problem, &summary.project, &summary.agent, &summary.model, &summary.runtime, &summary.source, &summary.isolation,
                                  &summary.configuration, &summary.key, &summary.instance_id})
     *text = pool.keep(*text);
   return summary;

@@ -90,7 +90,7 @@ class Handler {
  private:
   /// What the value after the last key must be; `nothing`: only the whole parser reads it.
   enum class Wanted { anything, text, number, section, nothing };
-  enum class Section { root, paths, timestamps, runtime, other };
+  enum class Section { root, paths, timestamps, runtime, guarantees, other };
 
   static bool odd(json::error_code& error) {
     error = json::error::exception;
@@ -141,6 +141,7 @@ class Handler {
     else if (key == "paths") want(Section::paths);
     else if (key == "timestamps") want(Section::timestamps);
     else if (key == "runtime") want(Section::runtime);
+    else if (key == "guarantees") want(Section::guarantees);
     else if (key == "forwards") m_wanted = Wanted::nothing;
   }
 
@@ -158,6 +159,9 @@ class Handler {
         if (key == "name") want_alike(&Summary::runtime, m_has_runtime);
         else if (key == "instance_id") want(m_summary.instance_id);
         else if (key == "global_options") m_wanted = Wanted::nothing;
+        break;
+      case Section::guarantees:
+        if (key == "isolation") want_alike(&Summary::isolation);
         break;
       case Section::root:
       case Section::other: break;
@@ -193,6 +197,7 @@ Summary summary_of(const Entry& entry) {
   summary.model = record.model;
   summary.runtime = record.runtime;
   summary.source = record.spec.source_path;
+  summary.isolation = to_string(record.guarantees.isolation);
   summary.configuration = record.spec.config_path;
   summary.key = record.key;
   summary.instance_id = record.instance_id;

@@ -18,6 +18,7 @@ struct Summary {
   bool readable = false;
   std::string_view problem;  ///< why it is not: "<file>:<line>:<column>: <reason>"
   std::string_view project, agent, model, runtime, source, configuration;
+  std::string_view isolation;  ///< the level as the record has it
   std::string_view key{"", 0}, instance_id{"", 0};
   std::string_view state_dir{"", 0};  ///< the runtime's, for this instance
   KeyValues global_options;

@@ -124,6 +124,8 @@ NoteResult parse_description(std::string_view bytes) {
   descriptor.summary = clean_line(member("summary"), max_summary_size);
   if (const auto* local = document.as_object().if_contains("local"); local != nullptr && local->is_bool())
     descriptor.local = local->get_bool();
+  if (const auto* test = document.as_object().if_contains("test"); test != nullptr && test->is_bool())
+    descriptor.test = test->get_bool();
   if (!is_runtime_name(descriptor.name)) {
     descriptor.name.clear();
     result.reason = "its plugin note holds no valid name";

@@ -34,6 +34,7 @@ constexpr milliseconds kill_after_deadline{2000};
 constexpr milliseconds kill_after_cancel{10000};
 constexpr milliseconds close_within{2000};
 constexpr milliseconds three_interrupts_within{2000};
+constexpr milliseconds idle_again{200};
 constexpr std::size_t max_message = 4096;
 constexpr std::size_t max_detail = 64 * 1024;
 constexpr std::size_t max_json = 64 * 1024;
@@ -144,6 +145,10 @@ class Operation {
   [[nodiscard]] std::optional<Clock::time_point> next_event() const {
     if (ended()) return std::nullopt;
     return m_kill_at ? m_kill_at : m_deadline;
+  }
+  /// Whoever has the terminal to itself is not to be painted over.
+  [[nodiscard]] bool idle() const {
+    return !ended() && m_spec.streams == Streams::none && m_spec.context->idle && m_spec.context->idle();
   }
   void on_time(Clock::time_point now) {
     if (ended()) return;
@@ -519,11 +524,14 @@ void wait_for_event(const std::vector<std::unique_ptr<Operation>>& operations, s
   std::optional<Clock::time_point> next;
   for (const auto& operation : operations)
     if (const auto event = operation->next_event(); event && (!next || *event < *next)) next = event;
+  // They share what they tell of: one is asked.
+  const bool again = std::any_of(operations.begin(), operations.end(), [](const auto& operation) { return operation->idle(); });
   int timeout = -1;
   if (next) {
     const auto rest = std::chrono::ceil<milliseconds>(*next - Clock::now()).count();
     timeout = static_cast<int>(std::clamp<std::int64_t>(rest, 0, 24 * 3600 * 1000));
   }
+  if (again && (timeout < 0 || timeout > idle_again.count())) timeout = static_cast<int>(idle_again.count());
   while (::poll(fds.data(), fds.size(), timeout) < 0)
     if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
 }

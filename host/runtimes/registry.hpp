@@ -18,6 +18,7 @@ struct Descriptor {
   std::uint16_t abi_minor = 0;
   std::uint16_t min_host_minor = 0;
   bool local = true;  ///< instances are on this machine
+  bool test = false;  ///< it only pretends: proposed only where there is nothing else
 };
 
 /// A file on the search path named libkortex-runtime-<name>.so. Refused ones are entries too.

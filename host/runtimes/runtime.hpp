@@ -129,6 +129,8 @@ struct RuntimeContext {
   bool interactive = false, verbose = false;
   std::function<void(const Progress&)> progress;              ///< may be empty
   std::function<void(int level, const std::string&)> log;     ///< kortex_log_level; may be empty
+  /// Called whenever there is nothing to do but wait; true: again in a fifth of a second. May be empty.
+  std::function<bool()> idle;
 };
 
 class Runtime {

@@ -10,6 +10,8 @@
 
 #include <kortex/fd.hpp>
 
+#include "system/error.hpp"
+
 namespace kortex::host {
 namespace {
 
@@ -79,6 +81,13 @@ std::string read_file(const fs::path& file, std::size_t limit) {
   }
   bytes.resize(size);
   return bytes;
+}
+
+std::string unreadable_because(const std::error_code& code) {
+  // Of a FIFO or a device read_file() says EINVAL, of a socket open() says ENXIO.
+  if (code == std::errc::invalid_argument || code == std::errc::is_a_directory || code == std::errc::no_such_device_or_address)
+    return "not a regular file";
+  return reason_of(code.value());
 }
 
 void replace_file(const fs::path& file, std::string_view bytes, Durability durability) {

@@ -5,12 +5,16 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace kortex::host {
 
 /// The file's bytes. Throws std::system_error; EFBIG when it is larger than `limit`; EISDIR or EINVAL
 /// when it is not a regular file (a FIFO does not block).
 [[nodiscard]] std::string read_file(const std::filesystem::path& file, std::size_t limit);
+
+/// Why read_file() failed, in words.
+[[nodiscard]] std::string unreadable_because(const std::error_code&);
 
 /// Writes a temporary file (mode 0600) beside `file`, fsyncs it, renames it over `file`, fsyncs the
 /// directory. Throws std::system_error; the old file is then untouched and nothing is left behind.

@@ -349,4 +349,4 @@ class Fake : public kortex::Runtime,
 }  // namespace
 }  // namespace fake
 
-KORTEX_RUNTIME(fake::Fake, "fake", KORTEX_RUNTIME_VERSION, "runs nothing; for tests and demonstrations");
+KORTEX_RUNTIME_MORE(fake::Fake, "fake", KORTEX_RUNTIME_VERSION, "runs nothing; for tests and demonstrations", ",\"test\":true");

@@ -99,10 +99,11 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   }
 
   Guarantees guarantees(Call& call, const Workspace& workspace) override {
-    check_ports(workspace);
+    // Without a sandbox there is no denying: that is then what is not enforced, and the ports are none of its trouble.
+    if (sandboxed(workspace) || !workspace.network_denied) check_ports(workspace);
     Guarantees given;
     given.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH | enforceable_limits();
-    if (!workspace.network_denied) given.enforces |= KORTEX_GUARANTEE_PORTS;
+    if (!workspace.network_denied || !sandboxed(workspace)) given.enforces |= KORTEX_GUARANTEE_PORTS;
     if (!sandboxed(workspace)) {
       check_bare(workspace);
       given.isolation = Isolation::none;
@@ -110,6 +111,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
       return given;
     }
     require_bubblewrap_once(call, workspace.network_denied ? NetworkOf::own : NetworkOf::host, m_host.runtime_dir());
+    check_mount_targets(*workspace.raw);
     given.isolation = Isolation::process;
     given.enforces |= KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_MOUNTS | KORTEX_GUARANTEE_READ_ONLY_MOUNTS;
     given.exposure = exposure(*workspace.raw, places(""));

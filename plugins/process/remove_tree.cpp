@@ -24,8 +24,9 @@ void remove_entry(int parent, const char* name, const std::string& shown) {
   struct stat status {};
   const bool shut = !directory ? errno == EACCES : ::fstat(directory.get(), &status) == 0 && (status.st_mode & S_IRWXU) != S_IRWXU;
   if (shut && ::fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode)) {
-    ::fchmodat(parent, name, S_IRWXU, 0);
-    directory.reset(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    // Where the modes cannot be changed it may still be possible with those it has.
+    if (::fchmodat(parent, name, S_IRWXU, 0) == 0)
+      directory.reset(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
   if (!directory) throw std::system_error(errno, std::generic_category(), "cannot remove '" + shown + "'");
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(directory.get()), &::closedir);

@@ -112,6 +112,24 @@ std::optional<std::string> worktree_repository(const std::string& sources) {
   return repository;
 }
 
+void check_mount_targets(const kortex_workspace& workspace) {
+  for (std::uint32_t i = 0; i < workspace.mount_count; ++i) {
+    const std::string at = normal(workspace.mounts[i]->target);
+    const std::string what = "cannot mount " + quoted(normal(workspace.mounts[i]->host_path)) + " at " + quoted(at) + ": ";
+    for (const char* own : {"/proc", "/dev", "/run/kortex"})
+      if (lies_in(at, own)) throw Error(KORTEX_E_INVALID, what + quoted(own) + " is the sandbox's own");
+    for (const char* needed : {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/dev", "/run/kortex"})
+      if (lies_in(needed, at)) throw Error(KORTEX_E_INVALID, what + "it would hide " + quoted(needed) + ", which the sandbox needs");
+    for (const char* link : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/var/run", "/var/tmp"}) {
+      if (!lies_in(at, link)) continue;
+      const std::string real = link == std::string("/var/tmp") ? "/tmp" : link == std::string("/var/run") ? "/run" : resolved(link);
+      if (real != link)
+        throw Error(KORTEX_E_INVALID, what + quoted(link) + " is a symbolic link to " + quoted(real) + " in the sandbox",
+                    "mount it at " + quoted(real + relative_to(at, link)));
+    }
+  }
+}
+
 std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostPlaces& places) {
   const std::string sources = normal(workspace.source_path);
   const std::string target = normal(workspace.target_path);
@@ -123,6 +141,7 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
       std::find(hidden.begin(), hidden.end(), resolved(sources)) != hidden.end())
     throw Error(KORTEX_E_INVALID, "cannot use " + quoted(sources) + " as the sources: it is the store of all workspaces");
 
+  check_mount_targets(workspace);
   std::vector<Mounted> view = system_files();
   if (!places.session_program.empty())
     view.push_back({Kind::read_only_bind, places.session_program, holder_in_sandbox});
@@ -137,7 +156,6 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
   for (std::uint32_t i = 0; i < workspace.mount_count; ++i) {
     const kortex_mount& mount = *workspace.mounts[i];
     const std::string path = normal(mount.host_path), at = normal(mount.target);
-    if (at == "/") throw Error(KORTEX_E_INVALID, "cannot mount " + quoted(path) + " at '/'");
     if (!exists(path)) {
       if ((mount.flags & KORTEX_MOUNT_OPTIONAL) != 0) continue;
       throw Error(KORTEX_E_INVALID, "cannot mount " + quoted(path) + ": no such file or directory");
@@ -215,7 +233,10 @@ std::vector<std::string> exposure(const kortex_workspace& workspace, const HostP
     said.push_back("not the store of workspaces, though the sources contain it: the agent sees an empty directory there");
   for (std::uint32_t i = 0; i < workspace.mount_count; ++i) {
     const kortex_mount& mount = *workspace.mounts[i];
-    said.push_back(quoted(normal(mount.host_path)) +
+    const std::string path = normal(mount.host_path);
+    if (exists(path) && lies_in(resolved(places.home), resolved(path)))
+      said.push_back("your whole home directory, keys and credentials included, because " + quoted(path) + " is mounted");
+    said.push_back(quoted(path) +
                    ((mount.flags & KORTEX_MOUNT_READ_ONLY) != 0 ? ", read only" : ", read and write") + ", mounted at " +
                    quoted(normal(mount.target)));
   }

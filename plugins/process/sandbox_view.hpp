@@ -39,6 +39,9 @@ struct Mounted {
 /// The sandbox's file system, in mounting order. Throws kortex::Error (INVALID, NOT_FOUND) for what cannot be.
 [[nodiscard]] std::vector<Mounted> sandbox_view(const kortex_workspace&, const HostPlaces&);
 
+/// Throws kortex::Error(INVALID) for a mount at a place that the sandbox needs for itself or that bubblewrap cannot mount at.
+void check_mount_targets(const kortex_workspace&);
+
 /// bubblewrap's arguments, up to and including "--".
 struct SandboxCommand {
   std::vector<std::string> arguments;

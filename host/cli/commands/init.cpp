@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "cli/answers.hpp"
 #include "cli/command.hpp"
 #include "cli/invocation.hpp"
 #include "cli/output/json.hpp"
@@ -41,19 +42,16 @@ void answer(Invocation& invocation, const InitResult& result, const InitRequest&
   const Record& record = result.record;
   Stream& out = invocation.out();
   const Workspace workspace = as_workspace(record);
-  if (invocation.json()) {
+  if (!invocation.verbose()) {
+    answer_with(invocation, record.id, record.name);
+  } else if (invocation.json()) {
     JsonText json;
-    if (invocation.verbose())
-      add_workspace(json, summary_of(workspace.entry), workspace);
-    else
-      json.begin_object().member("id", record.id).end_object();
+    add_workspace(json, summary_of(workspace.entry), workspace);
     out << json.take();
-    return;
-  }
-  if (invocation.verbose())
+  } else {
     out << shown_as_text(workspace, invocation.environment().now_ms());
-  else
-    out << printable(record.name) << "\n";
+  }
+  if (invocation.json()) return;
   if (request.dry_run)
     invocation.reporter().notice("nothing was registered: --dry-run");
   else if (invocation.environment().err_tty && record.state != State::running)
@@ -81,6 +79,7 @@ int run(Invocation& invocation) {
   Manager manager = invocation.manager(resolved(environment, request.sources));
   const InitResult result = manager.init(request);
   for (const std::string& warning : result.warnings) invocation.reporter().warning(warning);
+  warn_if_not_isolated(invocation, result.record, "the agent has");
   answer(invocation, result, request);
   return 0;
 }

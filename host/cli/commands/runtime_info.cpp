@@ -108,7 +108,7 @@ std::string as_text(const Told& told, bool colours) {
   fields.add("license", description.license);
   fields.add("needs root", (description.capabilities & KORTEX_CAP_ROOT_ONLY) != 0 ? "yes" : "");
   fields.add("state", told.probe.usable ? "usable" : "not usable: " + told.probe.reason);
-  fields.add("backend", told.probe.details_json);
+  fields.add("backend", json_in_words(told.probe.details_json, "backend"));
   fields.add("offers", joined(operations(description)));
   if (told.guarantees) {
     fields.add("isolation", to_string(told.guarantees->isolation));

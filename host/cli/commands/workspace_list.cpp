@@ -39,6 +39,11 @@ std::string shown_name(const Summary& workspace) {
   return std::string(workspace.name.empty() ? workspace.id.substr(0, 12) : workspace.name);
 }
 
+/// Where nothing is isolated, that must not be overlooked.
+std::string shown_runtime(const Summary& workspace) {
+  return std::string(workspace.runtime) + (workspace.isolation == to_string(Isolation::none) ? " (not isolated)" : "");
+}
+
 std::string as_table(const Workspaces& workspaces, const Environment& environment, bool colours) {
   const std::string home = home_directory(environment);
   const std::int64_t now = environment.now_ms();
@@ -46,7 +51,7 @@ std::string as_table(const Workspaces& workspaces, const Environment& environmen
   for (std::size_t i = 0; i < workspaces.stored.size(); ++i) {
     const Summary& stored = workspaces.stored[i];
     const State state = workspaces.observed[i].state;
-    table.add({shown_name(stored), {state_text(state, stored.phase), tint_of(state)}, std::string(stored.runtime), std::string(stored.agent),
+    table.add({shown_name(stored), {state_text(state, stored.phase), tint_of(state)}, shown_runtime(stored), std::string(stored.agent),
                stored.created_ms > 0 ? time_ago(stored.created_ms, now) : std::string(),
                below_home(std::string(stored.source), home)});
   }

@@ -1,7 +1,6 @@
+#include "cli/answers.hpp"
 #include "cli/command.hpp"
 #include "cli/invocation.hpp"
-#include "cli/output/json.hpp"
-#include "cli/output/text.hpp"
 
 namespace kortex::host {
 namespace {
@@ -10,13 +9,7 @@ int run(Invocation& invocation) {
   Manager manager = invocation.manager();
   const Manager::Removed removed = manager.remove(invocation.argument(0), invocation.has("force"));
   if (!removed.left_behind.empty()) invocation.reporter().warning(removed.left_behind);
-  if (invocation.json()) {
-    JsonText json;
-    json.begin_object().member("id", removed.id).end_object();
-    invocation.out() << json.take();
-  } else {
-    invocation.out() << printable(removed.name.empty() ? removed.id : removed.name) << "\n";
-  }
+  answer_with(invocation, removed.id, removed.name);
   return 0;
 }
 

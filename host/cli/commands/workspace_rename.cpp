@@ -1,7 +1,6 @@
+#include "cli/answers.hpp"
 #include "cli/command.hpp"
 #include "cli/invocation.hpp"
-#include "cli/output/json.hpp"
-#include "cli/output/text.hpp"
 
 namespace kortex::host {
 namespace {
@@ -9,13 +8,7 @@ namespace {
 int run(Invocation& invocation) {
   Manager manager = invocation.manager();
   const Record record = manager.rename(invocation.argument(0), invocation.argument(1));
-  if (invocation.json()) {
-    JsonText json;
-    json.begin_object().member("id", record.id).end_object();
-    invocation.out() << json.take();
-  } else {
-    invocation.out() << printable(record.name) << "\n";
-  }
+  answer_with(invocation, record.id, record.name);
   return 0;
 }
 

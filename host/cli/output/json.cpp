@@ -61,7 +61,41 @@ bool is_plain(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return is_plain(c) && static_cast<unsigned char>(c) < 0x80; });
 }
 
+std::string scalar_in_words(const boost::json::value& value) {
+  if (const auto* text = value.if_string()) return std::string(text->data(), text->size());
+  if (const auto* truth = value.if_bool()) return *truth ? "yes" : "no";
+  if (value.is_null()) return "unknown";
+  return boost::json::serialize(value);
+}
+
+void add_words(std::vector<std::string>& words, const std::string& name, const boost::json::value& value) {
+  if (const auto* object = value.if_object()) {
+    for (const auto& member : *object) add_words(words, (name.empty() ? "" : name + '.') + std::string(member.key()), member.value());
+    return;
+  }
+  std::string text;
+  if (const auto* array = value.if_array())
+    for (const auto& element : *array) text += (text.empty() ? "" : " ") + scalar_in_words(element);
+  else
+    text = scalar_in_words(value);
+  if (!text.empty()) words.push_back(name + ' ' + text);
+}
+
 }  // namespace
+
+std::string json_in_words(std::string_view json, std::string_view plain) {
+  boost::json::error_code error;
+  const boost::json::value parsed = boost::json::parse({json.data(), json.size()}, error);
+  const auto* object = error ? nullptr : parsed.if_object();
+  if (object == nullptr) return std::string(json);
+  std::vector<std::string> words;
+  if (const auto* value = object->if_contains({plain.data(), plain.size()})) words.push_back(scalar_in_words(*value));
+  for (const auto& member : *object)
+    if (member.key() != boost::json::string_view(plain.data(), plain.size())) add_words(words, std::string(member.key()), member.value());
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
+  return all;
+}
 
 void JsonText::start_line() {
   if (m_style == Style::one_line) return;

@@ -60,4 +60,8 @@ class JsonText {
   bool m_after_key = false;
 };
 
+/// A plugin's JSON for people: "symbolic links, rootless yes, network pasta". The member `plain` is told first and without
+/// its name; names inside others follow a dot. What is no object is told as it is.
+[[nodiscard]] std::string json_in_words(std::string_view json, std::string_view plain);
+
 }  // namespace kortex::host

@@ -143,12 +143,15 @@ void add_exposure(Fields& fields, const Record& record) {
   fields.add("network", network_text(spec.network));
   fields.add("resources", resources_text(spec.resources));
   fields.add("environment", joined(environment_names(spec)));
-  fields.add("isolation", to_string(record.guarantees.isolation));
+  const bool bare = record.guarantees.isolation == Isolation::none;
+  fields.add("isolation", std::string(to_string(record.guarantees.isolation)) + (bare ? ": not isolated" : ""));
   fields.add("enforces", joined(guarantee_names(record.guarantees.enforces)));
   add_lines(fields, "exposure", record.guarantees.exposure);
 }
 
 }  // namespace
+
+State shown_state(State state) { return state == State::created ? State::stopped : state; }
 
 std::string_view published_state(State state) {
   switch (state) {
@@ -212,7 +215,7 @@ std::string shown_as_json(const Workspace& workspace) {
   const Summary summary = summary_of(workspace.entry);
   JsonText json;
   json.begin_object().member("schema", std::int64_t{1}).member("id", workspace.entry.id);
-  json.member("name", workspace.entry.name).member("state", to_string(workspace.state));
+  json.member("name", workspace.entry.name).member("state", to_string(shown_state(workspace.state)));
   add_optional(json, "status", workspace.instance.status);
   add_optional(json, "problem", workspace.problem);
   if (!workspace.entry.record) {
@@ -252,7 +255,7 @@ std::string shown_as_json(const Workspace& workspace) {
 }
 
 std::string state_text(State state, Phase phase) {
-  std::string text(to_string(state));
+  std::string text(to_string(shown_state(state)));
   if (phase != Phase::none) text += " (" + std::string(to_string(phase)) + ')';
   return text;
 }

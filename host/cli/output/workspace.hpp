@@ -22,6 +22,9 @@ void add_workspace(JsonText&, const Summary&, const Observed&);
 /// `show`: labelled lines.
 [[nodiscard]] std::string shown_as_text(const Workspace&, std::int64_t now_ms);
 
+/// As it is told: what was only registered, or created and never started, is stopped, whatever its runtime calls that.
+[[nodiscard]] State shown_state(State);
+
 /// The state in words, and what is being done to the workspace: "running", "stopped (creating)".
 [[nodiscard]] std::string state_text(State, Phase);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/answers.hpp"
 #include "cli/output/text.hpp"
 #include "cli/terminal/raw_mode.hpp"
 
@@ -34,6 +35,10 @@ ExecEnd connect_with_terminal(Invocation& invocation, Manager& manager, const st
 int run_session(Invocation& invocation, Manager& manager, const std::string& workspace, ExecRequest request,
                 bool start_first, const Connect& connect) {
   const Environment& environment = invocation.environment();
+  // Only to people: what programs read on stderr is the program's in the instance.
+  if (environment.err_tty)
+    if (const Entry entry = manager.store().read(manager.store().resolve(workspace)); entry.record)
+      warn_if_not_isolated(invocation, *entry.record, "what runs in it has");
   if (request.tty) {
     const TerminalSize size = terminal_size(environment.out, environment.in);
     request.rows = size.rows;

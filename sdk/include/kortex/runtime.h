@@ -507,7 +507,7 @@ KORTEX_EXPORT const kortex_plugin *KORTEX_RUNTIME_ENTRY(uint32_t host_abi_minor)
 /* ---------------------------------------------------------------- the ELF note -------------- */
 /* Owner "kortex", type KORTEX_NOTE_TYPE, 8 fixed bytes, then NUL-terminated JSON: an object with
  * "name", "version", "summary" and, for runtimes whose instances are on another machine,
- * "local": false. Readers ignore members they do not know. A plugin that serves several majors has
+ * "local": false; one that only pretends, for tests, says "test": true and is proposed last. Readers ignore members they do not know. A plugin that serves several majors has
  * one note and one entry point per major.
  *   readelf -p .note.kortex libkortex-runtime-podman.so                                          */
 #if defined(__APPLE__)

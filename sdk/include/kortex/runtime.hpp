@@ -423,12 +423,14 @@ constexpr bool is_plain_text(const char* text) {
 /// Registers `class_` as the runtime of this plugin. Once per plugin, at file scope, with a semicolon. The
 /// last three are string literals: the name users type, the plugin's semantic version (kortex_add_runtime_plugin
 /// defines KORTEX_RUNTIME_VERSION from the CMake project's), one line about it.
-#define KORTEX_RUNTIME(class_, name_, version_, summary_)                                                          \
+#define KORTEX_RUNTIME(class_, name_, version_, summary_) KORTEX_RUNTIME_MORE(class_, name_, version_, summary_, "")
+/// The same with further members of the note (KORTEX_RUNTIME_NOTE_MORE): ",\"test\":true".
+#define KORTEX_RUNTIME_MORE(class_, name_, version_, summary_, more_)                                              \
   static_assert(::kortex::detail::is_runtime_name(name_),                                                          \
                 "KORTEX_RUNTIME: the name is a lower-case letter, then up to 31 lower-case letters, digits or '-'"); \
   static_assert(::kortex::detail::is_plain_text(version_) && ::kortex::detail::is_plain_text(summary_),            \
                 "KORTEX_RUNTIME: version and summary are not empty, without quotes, backslashes and line breaks"); \
-  KORTEX_RUNTIME_NOTE(name_, version_, summary_);                                                                  \
+  KORTEX_RUNTIME_NOTE_MORE(name_, version_, summary_, more_);                                                      \
   extern "C" KORTEX_EXPORT const kortex_plugin* KORTEX_RUNTIME_ENTRY(std::uint32_t) {                              \
     return ::kortex::detail::table_of<class_>(name_, version_, summary_);                                          \
   }                                                                                                                \

@@ -32,6 +32,14 @@ BOOST_AUTO_TEST_CASE(is_valid_json_whatever_the_bytes) {
   BOOST_TEST(parsed.at("text").as_string().size() == 128 + 128 * 3);
 }
 
+BOOST_AUTO_TEST_CASE(puts_a_plugins_document_into_words) {
+  BOOST_TEST(json_in_words(R"({"rootless":true,"backend":"podman 4.3.1","image":{"size":12,"tags":["a","b"]},"socket":null})", "backend") ==
+             "podman 4.3.1, rootless yes, image.size 12, image.tags a b, socket unknown");
+  BOOST_TEST(json_in_words("{}", "backend") == "");
+  BOOST_TEST(json_in_words("", "backend") == "");
+  BOOST_TEST(json_in_words("{broken", "backend") == "{broken");
+}
+
 BOOST_AUTO_TEST_CASE(embeds_other_documents_and_nothing_else) {
   JsonText json(JsonText::Style::one_line);
   json.begin_array().document("{\"a\":[1.5,null,18446744073709551615]}").document("{broken").document("2.5").end_array();

@@ -62,6 +62,20 @@ BOOST_AUTO_TEST_CASE(repaints_a_live_line_ten_times_a_second_and_erases_it) {
              "\r\033[Kkortex-cli: warning: careful\n");
 }
 
+BOOST_AUTO_TEST_CASE(lets_the_time_go_on_while_nothing_happens) {
+  Screen screen;
+  {
+    Reporter reporter = screen.reporter(Reporter::Mode::live);
+    BOOST_TEST(!reporter.repaint());
+    reporter.progress("fake", step("pull"));
+    screen.now += 1200;
+    BOOST_TEST(reporter.repaint());
+    reporter.clear();
+    BOOST_TEST(!reporter.repaint());
+  }
+  BOOST_TEST(screen.text() == "\rpull: a?b  0.0s\033[K\rpull: a?b  1.2s\033[K\r\033[K");
+}
+
 BOOST_AUTO_TEST_CASE(writes_events_for_programs) {
   Screen screen;
   Reporter reporter = screen.reporter(Reporter::Mode::json, false);

@@ -57,6 +57,15 @@ BOOST_AUTO_TEST_CASE(points_at_a_value_deep_inside) {
              }) == "f:4:10: must be true or false");
 }
 
+BOOST_AUTO_TEST_CASE(finds_a_place_again_in_a_text_that_was_read) {
+  const std::string text = "{\"a\": [1, {\"b\":\n  true}]}";
+  BOOST_TEST(place_in_json(text, "f", {"a", std::size_t{1}, "b"}) == "f:2:3");
+  BOOST_TEST(place_in_json(text, "f", {"a", std::size_t{1}, "b"}, JsonPlace::key) == "f:1:12");
+  BOOST_TEST(place_in_json(text, "f", {"a", std::size_t{2}}) == "f:1:7");
+  BOOST_TEST(place_in_json(text, "f", {"c"}) == "f:1:1");
+  BOOST_TEST(place_in_json("[]", "f", {std::size_t{0}, "x"}) == "f:1:1");
+}
+
 BOOST_AUTO_TEST_CASE(points_at_an_unknown_key_and_suggests_a_known_one) {
   const std::string text = "{\"ports\": [],\n  \"mount\": []}";
   const Error error = error_of([&] { JsonDocument(text, "f", ErrorKind::refused).root().known({"ports", "mounts"}); });

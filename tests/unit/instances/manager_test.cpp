@@ -148,10 +148,10 @@ BOOST_AUTO_TEST_CASE(init_says_what_is_wrong_with_its_arguments) {
   BOOST_TEST(error_of([&] { manager().init(r); }).message() == "cannot use the configuration directory 'missing': no such file or directory");
   configure(R"({"mounts": [{"host": "/no/such/file", "target": "/x"}]})");
   BOOST_TEST(error_of([&] { manager().init(request()); }).message() ==
-             (sources / ".kortex/workspace.json").string() + ": cannot mount '/no/such/file': no such file or directory");
+             (sources / ".kortex/workspace.json").string() + ":1:22: cannot mount '/no/such/file': no such file or directory");
   configure(R"({"agent": "cloude"})");
   const Error agent = error_of([&] { manager().init(request()); });
-  BOOST_TEST(agent.message() == (sources / ".kortex/workspace.json").string() + ": no agent 'cloude'");
+  BOOST_TEST(agent.message() == (sources / ".kortex/workspace.json").string() + ":1:11: no agent 'cloude'");
   BOOST_TEST(kind(agent) == 7);
 }
 

@@ -132,6 +132,42 @@ BOOST_AUTO_TEST_CASE(refuses_a_mount_point_that_cannot_be_made) {
   BOOST_TEST(host.message == "cannot mount anything at '/usr/no/such/place': it does not exist and '/usr' is read-only in the sandbox");
 }
 
+BOOST_AUTO_TEST_CASE(refuses_mounts_over_what_the_sandbox_needs) {
+  const auto refusal = [](const std::string& target) {
+    PluginHost host;
+    host.source = host.path("sources");
+    std::filesystem::create_directories(host.path("shared"));
+    host.mount(host.path("shared"), target, 0);
+    BOOST_TEST(host.create() == KORTEX_E_INVALID, "at " << target << ": " << host.message);
+    const std::string start = "cannot mount '" + host.path("shared") + "' at '" + target + "': ";
+    BOOST_TEST(host.message.compare(0, start.size(), start) == 0, host.message);
+    return host.message.size() > start.size() ? host.message.substr(start.size()) : std::string();
+  };
+  BOOST_TEST(refusal("/usr") == "it would hide '/usr', which the sandbox needs");
+  BOOST_TEST(refusal("/") == "it would hide '/usr', which the sandbox needs");
+  BOOST_TEST(refusal("/bin") == "it would hide '/bin', which the sandbox needs");
+  BOOST_TEST(refusal("/run") == "it would hide '/run/kortex', which the sandbox needs");
+  BOOST_TEST(refusal("/run/kortex") == "'/run/kortex' is the sandbox's own");
+  BOOST_TEST(refusal("/proc/sys") == "'/proc' is the sandbox's own");
+  BOOST_TEST(refusal("/dev/x") == "'/dev' is the sandbox's own");
+  BOOST_TEST(refusal("/var/run/x") == "'/var/run' is a symbolic link to '/run' in the sandbox");
+  if (std::filesystem::is_symlink("/bin")) BOOST_TEST(refusal("/bin/x") == "'/bin' is a symbolic link to '/usr/bin' in the sandbox");
+}
+
+BOOST_AUTO_TEST_CASE(says_that_a_mounted_home_shows_everything_in_it) {
+  if (!kortex::test::bubblewrap_works()) return;
+  kortex_guarantees given{};
+  PluginHost host;
+  const char* home = std::getenv("HOME");
+  BOOST_REQUIRE(home != nullptr);
+  const std::string warning = "your whole home directory, keys and credentials included, because '" + std::string(home) + "' is mounted";
+  BOOST_REQUIRE_MESSAGE(host.guarantees(given) == KORTEX_OK, host.message);
+  BOOST_TEST(host.result.find("is mounted") == std::string::npos);
+  host.mount(home, "/data", KORTEX_MOUNT_READ_ONLY);
+  BOOST_REQUIRE_MESSAGE(host.guarantees(given) == KORTEX_OK, host.message);
+  BOOST_TEST(host.result.find(warning) != std::string::npos, host.result);
+}
+
 BOOST_AUTO_TEST_CASE(claims_no_more_than_it_enforces) {
   kortex_guarantees given{};
   PluginHost bare;
@@ -140,7 +176,11 @@ BOOST_AUTO_TEST_CASE(claims_no_more_than_it_enforces) {
   BOOST_TEST(given.isolation == KORTEX_ISOLATION_NONE);
   BOOST_TEST((given.enforces & (KORTEX_GUARANTEE_MOUNTS | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_READ_ONLY_MOUNTS)) == 0u);
   BOOST_TEST(bare.result.find("everything") != std::string::npos);
+  bare.network = KORTEX_NETWORK_DENY;
   bare.port(3000, 8080);
+  BOOST_TEST(bare.guarantees(given) == KORTEX_OK);
+  BOOST_TEST((given.enforces & KORTEX_GUARANTEE_NETWORK_DENY) == 0u);
+  bare.network = KORTEX_NETWORK_ALLOW;
   BOOST_TEST(bare.guarantees(given) == KORTEX_E_UNSUPPORTED);
   BOOST_TEST(bare.message == "cannot forward port 3000 to 8080: the agent uses the host's ports, and cannot be given another");
   if (!kortex::test::bubblewrap_works()) return;
