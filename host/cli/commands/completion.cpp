@@ -9,55 +9,82 @@ namespace {
 
 constexpr std::string_view bash = R"sh(# bash completion for kortex-cli: eval "$(kortex-cli completion bash)"
 _kortex_cli() {
-  local line word current
+  # COMP_WORDS keeps quotes and is cut at '=' and ':' as well: the line is taken apart again. `cut` is what readline
+  # keeps of the last word: all up to its last '=' or ':'.
+  local line=${COMP_LINE:0:COMP_POINT} word= cut= quote= begun= char i
+  local -a words=()
+  for ((i = 0; i < ${#line}; ++i)); do
+    char=${line:i:1}
+    if [[ $quote != "'" && $char == "\\" ]]; then
+      ((++i))
+      word+=${line:i:1} begun=1
+    elif [[ -n $quote ]]; then
+      if [[ $char == "$quote" ]]; then quote=; else word+=$char; fi
+    elif [[ $char == [\'\"] ]]; then
+      quote=$char begun=1
+    elif [[ $char == [[:space:]] ]]; then
+      [[ -n $begun ]] && words+=("$word")
+      word= cut= begun=
+    else
+      word+=$char begun=1
+      [[ $char == [=:] ]] && cut=$word
+    fi
+  done
+  words+=("$word")
+  [[ -n $quote ]] && cut=
+  words=("${words[@]/#\~\//$HOME/}")
   COMPREPLY=()
-  # COMP_WORDBREAKS cuts at '=' and ':'; the words are cut at blanks again.
-  local -a words
-  read -r -a words <<< "${COMP_LINE:0:COMP_POINT}"
-  case "${COMP_LINE:0:COMP_POINT}" in *[[:space:]]) words+=("") ;; esac
-  current=${words[${#words[@]}-1]}
-  local prefix=${current%"${COMP_WORDS[COMP_CWORD]}"}
-  [ "${COMP_WORDS[COMP_CWORD]}" = "=" ] && prefix=$current
   while IFS= read -r line; do
     word=${line%%$'\t'*}
     case $word in
       :files) compopt -o default 2>/dev/null; return ;;
       :directories) compopt -o dirnames 2>/dev/null; return ;;
     esac
-    COMPREPLY+=("${word#"$prefix"}")
-    case $word in *=) compopt -o nospace 2>/dev/null ;; esac
+    word=${word#"$cut"}
+    [[ -n $quote ]] || printf -v word %q "$word"
+    COMPREPLY+=("$word")
   done < <("${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
 }
 complete -F _kortex_cli kortex-cli
 )sh";
 
 constexpr std::string_view zsh = R"sh(#compdef kortex-cli
-# zsh completion for kortex-cli: source <(kortex-cli completion zsh)
+# zsh completion for kortex-cli: source <(kortex-cli completion zsh), after compinit
 _kortex_cli() {
-  local line
-  local -a answers
-  for line in "${(@f)$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+  local line name
+  local -a answers given
+  given=("${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}")
+  given=("${(@)given/#\~\//$HOME/}")
+  for line in "${(@f)$("${given[1]}" __complete -- "${(@)given[2,-1]}" 2>/dev/null)}"; do
+    name=${line%%$'\t'*}
     case $line in
       '') ;;
-      :files) _files; return ;;
-      :directories) _files -/; return ;;
-      *) answers+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
+      :files) compset -P 1 '--*='; _files; return ;;
+      :directories) compset -P 1 '--*='; _files -/; return ;;
+      *$'\t'*) answers+=("${name//:/\\:}:${line#*$'\t'}") ;;
+      *) answers+=("${name//:/\\:}") ;;
     esac
   done
   (( $#answers )) && _describe kortex-cli answers
 }
-if [ "$funcstack[1]" = _kortex_cli ]; then _kortex_cli "$@"; else compdef _kortex_cli kortex-cli; fi
+if [[ $funcstack[1] == _kortex[_-]cli ]]; then _kortex_cli "$@"; else compdef _kortex_cli kortex-cli; fi
 )sh";
 
 constexpr std::string_view fish = R"sh(# fish completion for kortex-cli: kortex-cli completion fish | source
 function __kortex_cli_complete
-  set -l words (commandline -opc) (commandline -ct)
+  # As typed, quotes and all, which may be open still.
+  set -l typed (commandline -ct)
+  set -l current (string unescape -- "$typed"; or string trim -l -c '\'"' -- "$typed")
+  set -l words (string replace -r '^~/' "$HOME/" -- (commandline -opc) "$current")
   set -l answers ($words[1] __complete -- $words[2..-1] 2>/dev/null)
+  # A path behind "--option=": fish knows the word only whole.
+  set -l option (string match -r -- '^--[^=]*=' "$current")
+  set -l path (string replace -r -- '^--[^=]*=' '' "$current")
   switch "$answers[1]"
     case :files
-      __fish_complete_path (commandline -ct)
+      printf '%s\n' "$option"(__fish_complete_path "$path")
     case :directories
-      __fish_complete_directories (commandline -ct)
+      printf '%s\n' "$option"(__fish_complete_directories "$path")
     case '*'
       printf '%s\n' $answers
   end
@@ -77,6 +104,7 @@ constexpr ArgumentSpec arguments[] = {
 };
 constexpr Example examples[] = {
     {"eval \"$(kortex-cli completion bash)\"", "in ~/.bashrc"},
+    {"source <(kortex-cli completion zsh)", "in ~/.zshrc, after compinit"},
     {"kortex-cli completion fish | source", "in ~/.config/fish/config.fish"},
 };
 
