@@ -351,10 +351,17 @@ void ProcessRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request
     call.output(KORTEX_STREAM_STDOUT, std::string_view(data, size));
     return 0;
   };
-  session::read_log(files.path("output.0"), files.path("output.1"), request.tail, hand_over);
+  const auto all_there_is = [&] { session::read_log(files.path("output.0"), files.path("output.1"), request.tail, hand_over); };
   const session::StatusFile story = files.story();
-  if (!request.follow || !files.alive() || !story.started || story.ended) return;
-  FollowedOutput output(socket_of(files));
+  if (!request.follow || !files.alive() || !story.started || story.ended) return all_there_is();
+  std::optional<FollowedOutput> followed;
+  try {
+    followed.emplace(files, socket_of(files), request.tail);
+  } catch (const session::Error&) {
+    // The agent has ended meanwhile, and the holder with it.
+    return all_there_is();
+  }
+  const FollowedOutput& output = *followed;
   char buffer[16384];
   for (;;) {
     call.wait_readable(output.fd());

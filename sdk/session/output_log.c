@@ -18,6 +18,8 @@ void output_log_init(struct output_log *log, int fd0, int fd1) {
   log->current = first >= (off_t)KORTEX_SESSION_LOG_MAX || (second > 0 && first == 0) ? 1 : 0;
 }
 
+uint64_t output_log_size(const struct output_log *log) { return (uint64_t)size_of(log->fds[log->current]); }
+
 void output_log_append(struct output_log *log, const unsigned char *data, size_t size) {
   while (size > 0) {
     const int fd = log->fds[log->current];

@@ -24,6 +24,16 @@ void viewer_attach(struct holder *h, struct connection *c, const struct frame *f
   c->cols = field_u16(&fields);
   c->read_only = flags & KORTEX_SESSION_READ_ONLY;
   c->role = ROLE_VIEWER;
+  if (flags & KORTEX_SESSION_NO_REPLAY) {
+    /* every byte is in the log already or comes live, and which is which is told */
+    unsigned char payload[12];
+    put_u32(payload, (uint32_t)h->log.current);
+    put_u64(payload + 4, output_log_size(&h->log));
+    connection_send(c, KORTEX_SESSION_OK, payload, sizeof payload);
+    c->position = h->output.end;
+    connection_flush(h, c);
+    return;
+  }
   connection_send(c, KORTEX_SESSION_OK, NULL, 0);
   if (!c->read_only) {
     const bool changes = c->rows && c->cols && (c->rows != h->rows || c->cols != h->cols);
@@ -31,8 +41,7 @@ void viewer_attach(struct holder *h, struct connection *c, const struct frame *f
     if (!changes) viewer_redraw(h);
   }
   c->position = h->output.rest;
-  if (!(flags & KORTEX_SESSION_NO_REPLAY) &&
-      !output_replay(&h->output, REPLAY_RECENT, &c->queue, &c->position)) {
+  if (!output_replay(&h->output, REPLAY_RECENT, &c->queue, &c->position)) {
     connection_close(h, c);
     return;
   }

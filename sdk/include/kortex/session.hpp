@@ -75,6 +75,13 @@ struct Status {
   unsigned viewers = 0;
 };
 
+/// A place in the holder's logs.
+struct LogEnd {
+  bool known = false;      ///< an older holder does not tell
+  unsigned file = 0;       ///< the one being written
+  std::uint64_t size = 0;  ///< of it
+};
+
 class Client {
  public:
   /// `path` may be longer than a socket address can hold. Throws NOT_FOUND: nobody serves there; TIMEOUT.
@@ -87,8 +94,9 @@ class Client {
   void start_agent(const Program&);
   /// The agent's session: replays its recent screen, then is live. `read_only`: sends no input and no size.
   [[nodiscard]] End attach(const Streams&, bool read_only = false);
-  /// The agent's output as it comes from now on, without replay, input or size: for `logs --follow`.
-  [[nodiscard]] End follow(const Streams&);
+  /// The agent's output as it comes from now on, without replay, input or size: for `logs --follow`. `before` is called first,
+  /// with where "now" is in the logs: what they have up to there and what follows is all of the output, once.
+  [[nodiscard]] End follow(const Streams&, const std::function<void(const LogEnd&)>& before = {});
   /// Another program, with a terminal of its own or with three pipes. When this side vanishes it is ended (SIGHUP, then SIGKILL).
   [[nodiscard]] End run(const Program&, const Streams&);
   /// SIGTERM to the agent, after `grace_ms` SIGKILL to everything. Returns when the holder has gone.
@@ -132,7 +140,7 @@ struct StatusFile {
 using LogSink = std::function<int(const char* data, std::size_t size)>;
 /// The agent's output from the holder's two log files, oldest first; `tail_lines` from the end, -1: all. A missing
 /// file is an empty one. Throws FAILED: a file cannot be read.
-void read_log(const std::string& path0, const std::string& path1, std::int64_t tail_lines, const LogSink&);
+void read_log(const std::string& path0, const std::string& path1, std::int64_t tail_lines, const LogSink&, const LogEnd& up_to = {});
 
 }  // namespace kortex::session
 

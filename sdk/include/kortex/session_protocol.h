@@ -42,7 +42,9 @@ enum {
   /* client to holder */
   KORTEX_SESSION_START = 16,      /* u32 program flags, u16 rows, u16 cols, u32 argc, u32 envc,
                                    * argc + envc strings, string directory. Answer: OK or ERROR */
-  KORTEX_SESSION_ATTACH = 17,     /* u32 attach flags, u16 rows, u16 cols. STDOUT..., END; or ERROR */
+  KORTEX_SESSION_ATTACH = 17,     /* u32 attach flags, u16 rows, u16 cols. OK, STDOUT..., END; or ERROR.
+                                   * With NO_REPLAY the OK says where in the logs live output begins:
+                                   * u32 0 or 1 (output.0, output.1), u64 bytes in it */
   KORTEX_SESSION_RUN = 18,        /* as START; the strings of env are added to the agent's. OK, STDOUT and
                                    * STDERR..., END; a program that cannot be run: STDERR, END 127 or 126 */
   KORTEX_SESSION_STDIN = 19,      /* bytes */

@@ -76,19 +76,28 @@ inline StatusFile read_status_file(const std::string& path) {
   return status;
 }
 
-inline void read_log(const std::string& path0, const std::string& path1, std::int64_t tail_lines, const LogSink& sink) {
+inline void read_log(const std::string& path0, const std::string& path1, std::int64_t tail_lines, const LogSink& sink, const LogEnd& up_to) {
   const Fd first = detail::open_record(path0), second = detail::open_record(path1);
   struct stat a {}, b {};
   if (first) ::fstat(first.get(), &a);
   if (second) ::fstat(second.get(), &b);
   // the full one is the older; two that are not (a disk was full in between) go by their times
-  const bool second_is_older = b.st_size >= static_cast<off_t>(KORTEX_SESSION_LOG_MAX)
+  constexpr auto full = static_cast<off_t>(KORTEX_SESSION_LOG_MAX);
+  const off_t written = up_to.file == 1 ? b.st_size : a.st_size, other = up_to.file == 1 ? a.st_size : b.st_size;
+  // Emptied again since then: so much has been written that none of it is from before.
+  if (up_to.known && static_cast<std::uint64_t>(written) < up_to.size) return;
+  const bool second_is_older = up_to.known ? up_to.file == 0 : b.st_size >= static_cast<off_t>(KORTEX_SESSION_LOG_MAX)
                                    ? true
                                    : a.st_size < static_cast<off_t>(KORTEX_SESSION_LOG_MAX) && b.st_size > 0 &&
                                          std::make_pair(b.st_mtim.tv_sec, b.st_mtim.tv_nsec) <
                                              std::make_pair(a.st_mtim.tv_sec, a.st_mtim.tv_nsec);
-  std::string text = detail::read_record(second_is_older ? second : first, second_is_older ? path1 : path0);
-  text += detail::read_record(second_is_older ? first : second, second_is_older ? path0 : path1);
+  std::string text;
+  // Once the written one is full, one that is not is the newer.
+  if (!up_to.known || other >= full || written < full)
+    text = detail::read_record(second_is_older ? second : first, second_is_older ? path1 : path0);
+  std::string newer = detail::read_record(second_is_older ? first : second, second_is_older ? path0 : path1);
+  if (up_to.known && newer.size() > up_to.size) newer.resize(static_cast<std::size_t>(up_to.size));
+  text += newer;
 
   std::size_t at = 0;
   if (tail_lines >= 0) {

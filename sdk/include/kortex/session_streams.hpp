@@ -278,8 +278,17 @@ inline End Client::attach(const Streams& streams, bool read_only) {
   return Session(*this, streams, Session::Kind::attach).run();
 }
 
-inline End Client::follow(const Streams& streams) {
+inline End Client::follow(const Streams& streams, const std::function<void(const LogEnd&)>& before) {
   send(KORTEX_SESSION_ATTACH, detail::attach_payload(KORTEX_SESSION_READ_ONLY | KORTEX_SESSION_NO_REPLAY, streams));
+  if (before) {
+    const Frame answer = receive(streams.cancel_fd);
+    if (answer.type == KORTEX_SESSION_ERROR) rethrow(answer);
+    LogEnd end;
+    end.known = answer.payload.size() >= 12;
+    end.file = detail::get_u32(answer.payload, 0) == 1 ? 1 : 0;
+    end.size = static_cast<std::uint64_t>(detail::get_u64(answer.payload, 4));
+    before(end);
+  }
   return Session(*this, streams, Session::Kind::watch).run();
 }
 

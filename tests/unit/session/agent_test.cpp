@@ -1,8 +1,14 @@
+#include <sys/stat.h>
+
 #include <boost/test/unit_test.hpp>
+#include <fstream>
+#include <future>
 
 #include "viewer.hpp"
 
+using kortex::Pipe;
 using kortex::test::Holder;
+using kortex::test::readable;
 using kortex::test::Viewer;
 namespace session = kortex::session;
 
@@ -99,6 +105,64 @@ BOOST_AUTO_TEST_CASE(output_is_logged_also_when_nobody_watches) {
   session::read_log((holder.directory / "output.0").string(), (holder.directory / "output.1").string(), -1,
                     [&](const char* data, std::size_t size) { return text.append(data, size), 0; });
   BOOST_TEST(text == "into the log\r\n");
+}
+
+BOOST_AUTO_TEST_CASE(following_begins_where_the_log_ends_whatever_comes_in_between) {
+  Holder holder;
+  const std::string fifo = (holder.directory / "fifo").string();
+  BOOST_REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  // Cut off within a control sequence: what is incomplete is neither lost nor shown twice.
+  holder.start("printf 'before\\033[3'; read line < fifo; printf '1mbetween'; read line < fifo; printf after; read line < fifo");
+  const auto log = [&](const session::LogEnd& end) {
+    std::string text;
+    session::read_log((holder.directory / "output.0").string(), (holder.directory / "output.1").string(), -1,
+                      [&](const char* data, std::size_t size) { return text.append(data, size), 0; }, end);
+    return text;
+  };
+  const auto go_on = [&] { std::ofstream(fifo) << "x" << std::endl; };
+  const auto wait_for = [&](const std::string& text) {
+    Viewer viewer(holder);
+    BOOST_REQUIRE(viewer.sees(text));
+  };
+  wait_for("before");
+  Pipe pipe = Pipe::make();
+  session::Streams streams;
+  streams.out = pipe.write.get();
+  std::string before;
+  auto end = std::async(std::launch::async, [&] {
+    return holder.client().follow(streams, [&](const session::LogEnd& now) {
+      BOOST_TEST(now.known);
+      go_on();
+      wait_for("between");
+      before = log(now);
+      go_on();
+    });
+  });
+  std::string live;
+  char byte = 0;
+  while (live.find("after") == std::string::npos && readable(pipe.read.get()) && ::read(pipe.read.get(), &byte, 1) == 1) live += byte;
+  BOOST_TEST(before == "before\033[3");
+  BOOST_TEST(live == "1mbetweenafter");
+  go_on();
+  BOOST_TEST(end.get().code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_log_is_read_up_to_a_place_in_it) {
+  const kortex::test::Sandbox sandbox;
+  const std::string paths[] = {(sandbox / "0").string(), (sandbox / "1").string()};
+  const auto read = [&](const std::string& first, const std::string& second, const session::LogEnd& end) {
+    std::ofstream(paths[0]) << first;
+    std::ofstream(paths[1]) << second;
+    std::string text;
+    session::read_log(paths[0], paths[1], -1, [&](const char* data, std::size_t size) { return text.append(data, size), 0; }, end);
+    return text;
+  };
+  const std::string full(KORTEX_SESSION_LOG_MAX, 'f');
+  BOOST_TEST(read("abcdef", "", {true, 0, 3}) == "abc");
+  BOOST_TEST(read("abcdef", full, {true, 0, 3}) == full + "abc");
+  BOOST_TEST(read(full, "abc", {true, 0, 5}) == "fffff");   // the second was begun afterwards
+  BOOST_TEST(read("ab", full, {true, 0, 3}) == "");          // written over since
+  BOOST_TEST(read(full, "abc", {true, 1, 2}) == full + "ab");
 }
 
 BOOST_AUTO_TEST_CASE(cannot_trace_the_holder) {
