@@ -31,13 +31,18 @@ void write_all(int fd, const std::string& text, const std::string& path) {
   }
 }
 
+std::string first_line(const std::string& path) {
+  const std::string text = contents(path, 128);
+  return text.substr(0, text.find('\n'));
+}
+
 }  // namespace
 
 std::int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-std::string boot_id() { return contents("/proc/sys/kernel/random/boot_id", 64); }
+std::string boot_id() { return first_line("/proc/sys/kernel/random/boot_id"); }
 
 bool lock_story(int status_fd) {
   struct flock lock = whole_file();
@@ -137,7 +142,7 @@ Instance InstanceFiles::observe() const {
       for (const std::uint16_t port : known->ports) seen.forwards.push_back({port, port, "127.0.0.1"});
   } else if (!told.started && !told.serving) {
     seen.state = State::created;
-  } else if (contents(path("boot"), 64) != boot_id()) {
+  } else if (first_line(path("boot")) != boot_id()) {
     seen.state = State::stopped;
     seen.status = "this machine was rebooted";
   } else {

@@ -56,7 +56,6 @@ Fd listening(const InstanceFiles& files) {
 
 struct Descriptors {
   Fd listen, lock, status, log0, log1, ready, filter, said;
-  std::vector<Fd> copied;
 };
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -74,14 +73,12 @@ pid_t spawn(const std::vector<std::string>& command, const std::vector<std::stri
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
   ::posix_spawn_file_actions_adddup2(&actions, 0, 1);
   ::posix_spawn_file_actions_adddup2(&actions, given.said.get(), 2);
-  int number = 3;  // to 8; then filter_descriptor and first_copied
+  int number = 3;  // to 8; then filter_descriptor
   for (const Fd* fd : {&given.listen, &given.lock, &given.status, &given.log0, &given.log1, &given.ready})
     ::posix_spawn_file_actions_adddup2(&actions, fd->get(), number++);
   if (given.filter) ::posix_spawn_file_actions_adddup2(&actions, given.filter.get(), filter_descriptor);
-  number = first_copied;
-  for (const Fd& fd : given.copied) ::posix_spawn_file_actions_adddup2(&actions, fd.get(), number++);
   // Whatever our caller left open (its locks!) would live as long as the agent.
-  ::posix_spawn_file_actions_addclosefrom_np(&actions, number);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, filter_descriptor + (given.filter ? 1 : 0));
   sigset_t all, none;
   ::sigfillset(&all);
   ::sigemptyset(&none);
@@ -135,9 +132,7 @@ void launch_holder(const Call& call, const InstanceFiles& files, const Launch& l
   given.ready = lifted(std::move(ready.write), "pipe");
   given.said = lifted(Fd(::memfd_create("kortex-holder", MFD_CLOEXEC)), "memfd");
   if (launch.filter) given.filter = lifted(Fd(::fcntl(launch.filter.get(), F_DUPFD_CLOEXEC, 0)), "memfd");
-  for (const std::string& path : launch.copied)
-    given.copied.push_back(lifted(Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)), path));
-  replace_file(files.path("boot"), boot_id());
+  replace_file(files.path("boot"), boot_id() + "\n");
 
   // In a sandbox the death of the holder is the death of all; bubblewrap, which only waits for that, is not marked.
   std::vector<std::string> environment{"PATH=/usr/bin:/bin"};

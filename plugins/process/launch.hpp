@@ -14,7 +14,6 @@ namespace kortex::process {
 struct Launch {
   std::vector<std::string> wrapper;  ///< what comes before the holder: bubblewrap and its arguments; empty: nothing
   Fd filter;                         ///< given to the wrapper as filter_descriptor; empty: none
-  std::vector<std::string> copied;   ///< files that the wrapper reads from descriptors first_copied and up
   std::string holder;                ///< its path where the wrapper leads
   std::string key;
   std::vector<std::string> limit_groups;

@@ -14,6 +14,7 @@
 #include "limits.hpp"
 #include "paths.hpp"
 #include "processes.hpp"
+#include "public_etc.hpp"
 #include "sandbox_view.hpp"
 #include "seccomp_filter.hpp"
 #include "time_limit.hpp"
@@ -158,10 +159,9 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
       make_fresh(files.path("tmp"));
       launch.wrapper = {"bwrap"};
       launch.filter = seccomp_filter();
-      SandboxCommand command =
+      const std::vector<std::string> arguments =
           sandbox_command(sandbox_view(*workspace.raw, places(files.directory())), *workspace.raw, static_cast<bool>(launch.filter));
-      launch.wrapper.insert(launch.wrapper.end(), command.arguments.begin(), command.arguments.end());
-      launch.copied = std::move(command.copied);
+      launch.wrapper.insert(launch.wrapper.end(), arguments.begin(), arguments.end());
     }
     launch.limit_groups = make_limit_groups(ref.key(), workspace);
     try {
@@ -238,7 +238,8 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   }
 
   [[nodiscard]] HostPlaces places(const std::string& state_dir) const {
-    return {home_directory(), state_dir, m_host.state_dir(), m_host.session_program()};
+    const std::string own(m_host.state_dir());
+    return {home_directory(), state_dir, own, m_host.session_program(), state_dir.empty() ? std::string() : public_etc(own)};
   }
 
   static session::Client connect(const Ref& ref, const std::string& what) {

@@ -174,10 +174,6 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
     throw Error(KORTEX_E_INVALID, "cannot use " + quoted(sources) + " as the sources: it is the store of all workspaces");
 
   check_mount_targets(workspace);
-  std::vector<Mounted> view = system_files();
-  if (!places.session_program.empty())
-    view.push_back({Kind::read_only_bind, places.session_program, holder_in_sandbox});
-
   std::vector<Mounted> own;
   own.push_back({Kind::bind, places.state_dir + "/tmp", "/tmp"});
   const std::string home = normal(places.home);
@@ -205,6 +201,12 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
     const Mounted mounted = own[i];
     if (!lies_in(mounted.source, places.state_dir)) hide_private_places(mounted, hidden, own);
   }
+  const bool open_etc = std::any_of(own.begin(), own.end(), [&](const Mounted& mounted) {
+    return mounted.target != "/etc" && lies_in(mounted.target, "/etc") && !exists(places.etc + relative_to(mounted.target, "/etc"));
+  });
+  std::vector<Mounted> view = system_files(places.etc, open_etc);
+  if (!places.session_program.empty())
+    view.push_back({Kind::read_only_bind, places.session_program, holder_in_sandbox});
   std::stable_sort(own.begin(), own.end(),
                    [](const Mounted& left, const Mounted& right) { return depth(left.target) < depth(right.target); });
   for (const Mounted& mounted : own) {
@@ -214,12 +216,10 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
   return view;
 }
 
-SandboxCommand sandbox_command(const std::vector<Mounted>& view, const kortex_workspace& workspace, bool filtered) {
+std::vector<std::string> sandbox_command(const std::vector<Mounted>& view, const kortex_workspace& workspace, bool filtered) {
   // No --die-with-parent: whoever starts an instance is gone a moment later. No --new-session: the holder
   // makes its own. No --hostname: the machine's own name is the one that /etc/hosts resolves.
-  SandboxCommand command;
-  std::vector<std::string>& arguments = command.arguments;
-  arguments = {"--unshare-user", "--disable-userns", "--unshare-pid",        "--as-pid-1", "--unshare-ipc",
+  std::vector<std::string> arguments{"--unshare-user", "--disable-userns", "--unshare-pid",        "--as-pid-1", "--unshare-ipc",
                "--unshare-uts",  "--cap-drop",       "ALL", "--unshare-cgroup-try"};
   if (workspace.network == KORTEX_NETWORK_DENY) arguments.emplace_back("--unshare-net");
   if (filtered) arguments.insert(arguments.end(), {"--seccomp", std::to_string(filter_descriptor)});
@@ -232,11 +232,6 @@ SandboxCommand sandbox_command(const std::vector<Mounted>& view, const kortex_wo
     switch (mounted.kind) {
       case Kind::bind: add("--bind", mounted.source, mounted.target); break;
       case Kind::read_only_bind: add("--ro-bind", mounted.source, mounted.target); break;
-      case Kind::copy:
-        arguments.insert(arguments.end(), {"--perms", "0644"});
-        add("--file", std::to_string(first_copied + static_cast<int>(command.copied.size())), mounted.target);
-        command.copied.push_back(mounted.source);
-        break;
       case Kind::symlink: add("--symlink", mounted.source, mounted.target); break;
       case Kind::directory: add("--dir", "", mounted.target); break;
       case Kind::scratch: add("--tmpfs", "", mounted.target); break;
@@ -249,7 +244,7 @@ SandboxCommand sandbox_command(const std::vector<Mounted>& view, const kortex_wo
     }
   }
   arguments.insert(arguments.end(), {"--remount-ro", "/", "--chdir", normal(workspace.target_path), "--"});
-  return command;
+  return arguments;
 }
 
 std::vector<std::string> exposure(const kortex_workspace& workspace, const HostPlaces& places) {

@@ -20,13 +20,14 @@ struct HostPlaces {
   std::string state_dir;       ///< this instance's; "" while there is none
   std::string plugin_dir;      ///< this plugin's across instances
   std::string session_program;
+  std::string etc;             ///< what is shown as /etc: see public_etc()
 };
 
 /// Where the session holder is found in the sandbox.
 inline constexpr const char* holder_in_sandbox = "/run/kortex/session";
 
 struct Mounted {
-  enum class Kind { bind, read_only_bind, copy, symlink, directory, scratch, empty, proc, dev };  ///< empty: a read-only nothing
+  enum class Kind { bind, read_only_bind, symlink, directory, scratch, empty, proc, dev };  ///< empty: a read-only nothing
   Kind kind;
   std::string source;  ///< on the host; a symlink's text; "" for the others
   std::string target;
@@ -42,15 +43,10 @@ struct Mounted {
 /// Throws kortex::Error(INVALID) for a mount at a place that the sandbox needs for itself or that bubblewrap cannot mount at.
 void check_mount_targets(const kortex_workspace&);
 
-/// bubblewrap's arguments, up to and including "--".
-struct SandboxCommand {
-  std::vector<std::string> arguments;
-  std::vector<std::string> copied;  ///< files it must find open, as descriptors first_copied and up
-};
-/// The descriptor on which it must find seccomp_filter(), unless that is empty.
+/// The descriptor on which bubblewrap must find seccomp_filter(), unless that is empty.
 inline constexpr int filter_descriptor = 9;
-inline constexpr int first_copied = 10;
-[[nodiscard]] SandboxCommand sandbox_command(const std::vector<Mounted>&, const kortex_workspace&, bool filtered);
+/// bubblewrap's arguments, up to and including "--".
+[[nodiscard]] std::vector<std::string> sandbox_command(const std::vector<Mounted>&, const kortex_workspace&, bool filtered);
 
 /// What of the host the agent can reach, in plain words.
 [[nodiscard]] std::vector<std::string> exposure(const kortex_workspace&, const HostPlaces&);
