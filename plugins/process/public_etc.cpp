@@ -58,18 +58,12 @@ bool wanted_of_etc(const std::string& path) {
 
 [[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
-struct Entry {
-  std::string name;
-  unsigned char type;
-  bool operator<(const Entry& other) const { return name < other.name; }
-};
-
-std::vector<Entry> entries_of(const std::string& directory) {
-  std::vector<Entry> entries;
+std::vector<std::string> entries_of(const std::string& directory) {
+  std::vector<std::string> entries;
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory.c_str()), &::closedir);
   if (!listing) return entries;
   while (const dirent* entry = ::readdir(listing.get()))
-    if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0) entries.push_back({entry->d_name, entry->d_type});
+    if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0) entries.emplace_back(entry->d_name);
   return entries;
 }
 
@@ -87,82 +81,77 @@ std::string link_text(const std::string& path) {
   return size < 0 ? std::string() : std::string(text, static_cast<std::size_t>(size));
 }
 
+/// What tells that a file or directory has changed, or has come to be (all zero: it was not there).
+std::string line_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) status = {};
+  return std::to_string(status.st_mtim.tv_sec) + '.' + std::to_string(status.st_mtim.tv_nsec) + ' ' + std::to_string(status.st_size) + ' ' +
+         std::to_string(status.st_mode) + ' ' + path + '\n';
+}
+
 class Mirror {
  public:
   explicit Mirror(bool (*wanted)(const std::string&)) : m_wanted(wanted) {}
 
   /// `inner`: the directory's path below where all began, with a slash at its end; "" there.
-  void directory(const std::string& from, const std::string& to, const std::string& inner, const struct stat& source) {
-    if (inner.size() > PATH_MAX) return;
+  void directory(const std::string& from, const std::string& to, const std::string& inner) {
+    note(from);
     struct stat copy {};
     if (::lstat(to.c_str(), &copy) != 0 || !S_ISDIR(copy.st_mode)) {
       remove_tree(to);
       if (::mkdir(to.c_str(), 0755) != 0) fail("cannot make '" + to + "'");
-      copy = {};
     }
-    bool touched = false;
-    if (same_time(source.st_mtim, copy.st_mtim)) {
-      // No name has come, gone or changed its kind: links are as they were, files may have been written to.
-      for (const Entry& entry : entries_of(to))
-        if (entry.type != DT_LNK) touched |= one(from, to, inner, entry.name);
-    } else {
-      touched = true;
-      std::set<std::string> kept;
-      for (const Entry& entry : entries_of(from)) {
-        if (!m_wanted(inner + entry.name)) continue;
-        kept.insert(entry.name);
-        one(from, to, inner, entry.name);
-      }
-      for (const Entry& entry : entries_of(to))
-        if (kept.count(entry.name) == 0) remove_tree(to + "/" + entry.name);
+    ::chmod(to.c_str(), 0755);  // whatever the umask
+    std::set<std::string> kept;
+    for (const std::string& name : entries_of(from)) {
+      if (!m_wanted(inner + name)) continue;
+      kept.insert(name);
+      entry(from + "/" + name, to + "/" + name, inner + name);
     }
-    if (!touched) return;
-    ::chmod(to.c_str(), 0755);
-    const timespec times[] = {source.st_mtim, source.st_mtim};
-    ::utimensat(AT_FDCWD, to.c_str(), times, 0);
+    for (const std::string& name : entries_of(to))
+      if (kept.count(name) == 0) remove_tree(to + "/" + name);
   }
 
+  /// Of all that was looked at: see is_current().
+  [[nodiscard]] const std::string& manifest() const { return m_manifest; }
+
  private:
-  /// Whether anything changed in `to` itself.
-  bool one(const std::string& from_directory, const std::string& to_directory, const std::string& inner, const std::string& name) {
-    const std::string from = from_directory + "/" + name, to = to_directory + "/" + name;
+  // Taken before the thing itself is read: what changes meanwhile is seen the next time.
+  void note(const std::string& path) {
+    m_manifest += path.find('\n') == std::string::npos ? line_of(path) : "of a name that no line can hold\n";
+  }
+
+  void entry(const std::string& from, const std::string& to, const std::string& inner) {
     struct stat source {};
     struct stat copy {};
     const bool copied = ::lstat(to.c_str(), &copy) == 0;
-    if (::lstat(from.c_str(), &source) != 0) return drop(to, copied);
+    if (::lstat(from.c_str(), &source) != 0) return remove_tree(to);
     if (S_ISLNK(source.st_mode)) {
-      const std::string text = link_text(from);
-      if (copied && S_ISLNK(copy.st_mode) && link_text(to) == text) return false;
-      const std::string real = resolved(from);
-      if (lies_in(real, "/usr") || lies_in(real, "/proc")) return link(text, to, copied);  // /etc/mtab is one of /proc
-      // resolv.conf is often a link into /run, which a sandbox does not have.
-      if (::stat(from.c_str(), &source) != 0 || !S_ISREG(source.st_mode)) return drop(to, copied);
+      const std::string text = link_text(from), real = resolved(from);
+      if (lies_in(real, "/usr") || lies_in(real, "/proc")) {  // /etc/mtab is one of /proc
+        if (copied && S_ISLNK(copy.st_mode) && link_text(to) == text) return;
+        remove_tree(to);
+        if (::symlink(text.c_str(), to.c_str()) != 0) fail("cannot make '" + to + "'");
+        return;
+      }
+      // resolv.conf is often a link into /run, which a sandbox does not have: the file itself.
+      if (::stat(from.c_str(), &source) != 0 || !S_ISREG(source.st_mode)) {
+        note(from);
+        return remove_tree(to);
+      }
     }
-    if (!readable_by_all(source)) return drop(to, copied);
-    if (S_ISDIR(source.st_mode)) {
-      directory(from, to, inner + name + "/", source);
-      return !copied;
-    }
-    if (copied && S_ISREG(copy.st_mode) && copy.st_size == source.st_size && same_time(copy.st_mtim, source.st_mtim)) return false;
-    if (copied && S_ISDIR(copy.st_mode)) remove_tree(to);
-    return file(from, to);
+    if (readable_by_all(source) && S_ISDIR(source.st_mode)) return directory(from, to, inner + "/");
+    note(from);
+    if (!readable_by_all(source)) return remove_tree(to);
+    if (copied && S_ISREG(copy.st_mode) && copy.st_size == source.st_size && same_time(copy.st_mtim, source.st_mtim)) return;
+    if (copied && !S_ISREG(copy.st_mode)) remove_tree(to);
+    file(from, to);
   }
 
-  static bool drop(const std::string& to, bool copied) {
-    if (copied) remove_tree(to);
-    return copied;
-  }
-
-  static bool link(const std::string& text, const std::string& to, bool copied) {
-    if (copied) remove_tree(to);
-    if (::symlink(text.c_str(), to.c_str()) != 0) fail("cannot make '" + to + "'");
-    return true;
-  }
-
-  static bool file(const std::string& from, const std::string& to) {
+  static void file(const std::string& from, const std::string& to) {
     const Fd source(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
     struct stat status {};
-    if (!source || ::fstat(source.get(), &status) != 0 || !readable_by_all(status)) return drop(to, true);
+    if (!source || ::fstat(source.get(), &status) != 0 || !readable_by_all(status)) return remove_tree(to);
     const std::string fresh = to + ".kortex-new";
     const Fd copy(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
     if (!copy) fail("cannot write '" + fresh + "'");
@@ -179,30 +168,45 @@ class Mirror {
         at += done;
       }
     }
-    // The times of before it was read: what changed meanwhile is seen the next time.
     const timespec times[] = {status.st_mtim, status.st_mtim};
-    ::fchmod(copy.get(), 0644 | (status.st_mode & 0111));
-    if (::futimens(copy.get(), times) != 0 || ::rename(fresh.c_str(), to.c_str()) != 0) fail("cannot write '" + to + "'");
-    return true;
+    if (::fchmod(copy.get(), 0644 | (status.st_mode & 0111)) != 0 || ::futimens(copy.get(), times) != 0 ||
+        ::rename(fresh.c_str(), to.c_str()) != 0)
+      fail("cannot write '" + to + "'");
   }
 
   bool (*m_wanted)(const std::string&);
+  std::string m_manifest;
 };
+
+/// One question for each line: a tenth of what comparing the two trees costs.
+bool is_current(const std::string& manifest) {
+  for (std::size_t at = 0; at < manifest.size();) {
+    const std::size_t end = manifest.find('\n', at), path = manifest.find('/', at);
+    if (end == std::string::npos || path > end) return false;
+    if (manifest.compare(at, end + 1 - at, line_of(manifest.substr(path, end - path))) != 0) return false;
+    at = end + 1;
+  }
+  return !manifest.empty();
+}
 
 }  // namespace
 
 void mirror_public(const std::string& from, const std::string& to, bool (*wanted)(const std::string&)) {
-  struct stat source {};
-  if (::stat(from.c_str(), &source) != 0) fail("cannot read '" + from + "'");
-  Mirror(wanted).directory(from, to, "", source);
-}
-
-std::string public_etc(const std::string& state_dir) {
-  const std::string mirror = state_dir + "/etc", lock_file = state_dir + "/etc.lock";
+  constexpr std::size_t most = 16 << 20;
+  const std::string list = to + ".list";
+  if (is_current(contents(list, most)) && is_directory(to)) return;
+  const std::string lock_file = to + ".lock";
   const Fd lock(::open(lock_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) fail("cannot lock '" + lock_file + "'");
   while (::flock(lock.get(), LOCK_EX) != 0)
     if (errno != EINTR) fail("cannot lock '" + lock_file + "'");
+  Mirror mirror(wanted);
+  mirror.directory(from, to, "");
+  replace_file(list, mirror.manifest());
+}
+
+std::string public_etc(const std::string& state_dir) {
+  const std::string mirror = state_dir + "/etc";
   mirror_public("/etc", mirror, wanted_of_etc);
   return mirror;
 }

@@ -10,7 +10,7 @@ namespace kortex::process {
 /// sandboxes see it. Any number of processes may do so at once. Throws std::system_error.
 [[nodiscard]] std::string public_etc(const std::string& state_dir);
 
-/// The same for any directory and names in it, for tests.
+/// The same for any directory and any names in it. Keeps `to` + ".list" and `to` + ".lock" beside `to`.
 void mirror_public(const std::string& from, const std::string& to, bool (*wanted)(const std::string& relative_path));
 
 }  // namespace kortex::process
