@@ -104,7 +104,10 @@ Claim Manager::claim_id(const std::string& id, const std::string& name) const {
                 "chmod u+rwx " + typeable(directory.string()));
   const int limit = m_context.timeout.count() > 0 ? static_cast<int>(std::min<std::int64_t>(m_context.timeout.count(), 1 << 30)) : -1;
   return m_store.claim(id, limit, [&] {
-    if (m_context.notice) m_context.notice("waiting for another kortex-cli to finish with '" + name + "'");
+    if (!m_context.notice) return;
+    const Phase phase = m_store.announced(id);
+    m_context.notice("waiting for another kortex-cli, which is " +
+                     (phase == Phase::none ? "working on" : std::string(to_string(phase))) + " '" + name + "'");
   });
 }
 
@@ -144,8 +147,7 @@ void Manager::start_claimed(const Claim& claim, Record& record) {
   make_private_directories(claim.runtime_directory());  // somebody may have tidied it away
   const Runtime runtime = runtime_for(record);
   const auto start = [&] {
-    record.phase = Phase::starting;
-    m_store.write(claim, record);
+    claim.announce(Phase::starting);
     return runtime.start(ref_of(record, claim), record.spec, agent_environment(record.spec), timeout(timeouts::start));
   };
   try {
@@ -188,8 +190,7 @@ Record Manager::stop(const std::string& workspace, const StopRequest& request) {
   const Runtime runtime = runtime_for(record);
   const auto grace = request.kill ? std::chrono::milliseconds(0) : request.grace.value_or(timeouts::grace);
   try {
-    record.phase = Phase::stopping;
-    m_store.write(held, record);
+    held.announce(Phase::stopping);
     try {
       take_over(record, runtime.stop(ref_of(record, held), record.spec, request, timeout(grace + timeouts::stop)));
     } catch (const NotFound&) {

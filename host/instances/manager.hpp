@@ -4,9 +4,10 @@
 ///   phase      set before        cleared after             found with nobody holding the claim
 ///   creating   runtime create    its result is stored      start asks the runtime by key, adopts what it has or creates it
 ///                                                          again, and goes on; remove removes
-///   starting   runtime start     its result is stored      the runtime's answer is the truth; any verb goes on from there
-///   stopping   runtime stop      "                         "
 ///   removing   runtime remove    the record is gone        only remove works, and finishes
+///
+/// Starting and stopping need no such memory, since the runtime's answer is the truth and any verb goes on from there:
+/// they are only announced, in the lock, to those who wait and to `show`.
 #pragma once
 
 #include <chrono>

@@ -143,13 +143,14 @@ InitResult Manager::init(const InitRequest& request) {
   Claim claim = m_store.add(record, request.name);
   try {
     const Instance instance = runtime.create({record.key, {}, record.name, claim.runtime_directory().string()}, record.spec,
-                                             assessed.options.secret, timeout(timeouts::create));
+                                             assessed.options.secret, timeout(timeouts::create), [&] { m_store.make_durable(claim); });
     record.instance_id = instance.id;
     record.state = State::stopped;
     record.info_json = instance.details_json;
     record.forwards = instance.forwards;
     record.phase = Phase::none;
-    m_store.write(claim, record);
+    // Before a start there is nothing to tell yet: killed here, the workspace is one whose init was killed.
+    if (!request.start) m_store.write(claim, record);
   } catch (const Error& error) {
     undo_init(std::move(claim), record, runtime, error);
   }

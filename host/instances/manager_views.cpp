@@ -145,6 +145,9 @@ Workspace Manager::show(const std::string& given) {
   const std::string state_dir = m_store.instance_directory(workspace.entry.id).string();
   summary.state_dir = state_dir;
   static_cast<Observed&>(workspace) = std::move(observe({&summary}).front());
+  // Only shown: what is announced asks for nothing, even when its announcer dies.
+  if (workspace.entry.record && workspace.entry.record->phase == Phase::none)
+    workspace.entry.record->phase = m_store.announced(workspace.entry.id);
   return workspace;
 }
 

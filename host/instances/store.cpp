@@ -213,11 +213,9 @@ Claim Store::add(Record& record, const std::optional<std::string>& wanted) {
         try {
           record.key = key_for(record.name, record.id);
           if (::mkdir((temporary / "runtime").c_str(), 0700) != 0) throw std::system_error(errno, std::generic_category(), "mkdir");
-          replace_file(temporary / record_file, serialize(record));
-          sync_directory(names_of(m_root));
+          replace_file(temporary / record_file, serialize(record), Durability::none);
           const fs::path final_place = workspaces_of(m_root) / record.id;
           if (::rename(temporary.c_str(), final_place.c_str()) != 0) throw std::system_error(errno, std::generic_category(), "rename");
-          sync_directory(workspaces_of(m_root));
           return Claim(record.id, final_place, std::move(*lock));
         } catch (...) {
           ::unlink((names_of(m_root) / record.name).c_str());
@@ -232,6 +230,15 @@ Claim Store::add(Record& record, const std::optional<std::string>& wanted) {
     }
   } catch (const std::system_error& error) {
     rethrow(what, error);
+  }
+}
+
+void Store::make_durable(const Claim& claim) const {
+  try {
+    sync_file(claim.directory() / record_file);
+    for (const auto& directory : {claim.directory(), workspaces_of(m_root), names_of(m_root)}) sync_directory(directory);
+  } catch (const std::system_error& error) {
+    rethrow("cannot register workspace '" + short_id(claim.id()) + "'", error);
   }
 }
 
@@ -309,13 +316,21 @@ Claim Store::claim(const std::string& id, int timeout_ms, const std::function<vo
   sweep();
   try {
     if (is_there(directory) && !is_there(directory / "lock")) (void)open_lock_file(directory / "lock");
-    if (auto lock = FileLock::acquire(directory / "lock", timeout_ms, waiting)) return Claim(id, directory, std::move(*lock));
+    if (auto lock = FileLock::acquire(directory / "lock", timeout_ms, waiting)) {
+      lock->note({});
+      return Claim(id, directory, std::move(*lock));
+    }
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::no_such_file_or_directory)
       throw Error(ErrorKind::no_workspace, "no workspace '" + short_id(id) + "' any more: another kortex-cli removed it");
     rethrow("cannot lock workspace '" + short_id(id) + "'", error);
   }
   throw Error(ErrorKind::busy, "workspace '" + short_id(id) + "' is busy: another kortex-cli is working on it");
+}
+
+Phase Store::announced(const std::string& id) const {
+  if (!is_claimed(id)) return Phase::none;
+  return phase_from_string(FileLock::note_in(workspaces_of(m_root) / id / "lock"));
 }
 
 bool Store::is_claimed(const std::string& id) const {

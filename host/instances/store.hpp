@@ -33,6 +33,8 @@ class Claim {
   [[nodiscard]] const std::string& id() const { return m_id; }
   [[nodiscard]] const std::filesystem::path& directory() const { return m_directory; }
   [[nodiscard]] std::filesystem::path runtime_directory() const { return m_directory / "runtime"; }
+  /// Tells those who wait for the claim what it is held for. Phase::none: nothing in particular.
+  void announce(Phase phase) const { m_lock.note(to_string(phase)); }
 
  private:
   friend class Store;
@@ -55,8 +57,10 @@ class Store {
   /// Reserves the name and makes `record` visible, all at once; returns with the claim held.
   /// `record.id` and `record.key` are filled in here. Name: `wanted` exactly (Error(failed) naming the other workspace
   /// when taken), or, when nullopt, record.name with -2, -3, … appended until free, found in few steps however many are taken.
-  /// Throws Error(refused) for a name that check_name() refuses.
+  /// Throws Error(refused) for a name that check_name() refuses. A power cut may still undo it: see make_durable().
   Claim add(Record& record, const std::optional<std::string>& wanted);
+  /// Returns when what add() made survives a power cut. Apart, so that a runtime can work while the disk does.
+  void make_durable(const Claim&) const;
 
   /// The name that add() would give now, with the same errors. Changes nothing.
   [[nodiscard]] std::string available_name(const std::string& base, const std::optional<std::string>& wanted) const;
@@ -78,6 +82,8 @@ class Store {
   [[nodiscard]] Claim claim(const std::string& id, int timeout_ms, const std::function<void()>& waiting) const;
   /// Whether somebody holds the claim now: a phase without a holder is a crashed command's.
   [[nodiscard]] bool is_claimed(const std::string& id) const;
+  /// What the claim is held for now: Phase::none when it is not held, or its holder did not say.
+  [[nodiscard]] Phase announced(const std::string& id) const;
 
   void write(const Claim&, const Record&) const;
   void rename(const Claim&, Record&, const std::string& new_name) const;  ///< writes the record too

@@ -18,7 +18,8 @@ namespace kortex::host {
 /// Memory that parent and child share: frames of instances wait here to be written many at a time, and what
 /// the child did not come to write before it was killed is still read.
 struct SharedBuffer {
-  static constexpr std::size_t capacity = 60 * 1024;
+  // Small, so that the parent takes the first of many thousands while the child asks for the rest.
+  static constexpr std::size_t capacity = 16 * 1024;
   std::atomic<std::uint32_t> used{0};
   char bytes[capacity];
 };

@@ -150,6 +150,9 @@ class Operation {
   [[nodiscard]] bool idle() const {
     return !ended() && m_spec.streams == Streams::none && m_spec.context->idle && m_spec.context->idle();
   }
+  void meanwhile() {
+    if (m_spec.meanwhile) guarded(m_spec.meanwhile);
+  }
   void on_time(Clock::time_point now) {
     if (ended()) return;
     if (m_kill_at) {
@@ -554,6 +557,7 @@ std::vector<OperationResult> run_operations(const std::vector<OperationSpec>& sp
   SignalWatch signals(specs.front().streams);
   std::vector<std::unique_ptr<Operation>> operations;
   for (const OperationSpec& spec : specs) operations.push_back(std::make_unique<Operation>(spec, signals.mask_before()));
+  for (const auto& operation : operations) operation->meanwhile();
 
   std::vector<pollfd> fds;
   while (!std::all_of(operations.begin(), operations.end(), [](const auto& operation) { return operation->ended(); })) {

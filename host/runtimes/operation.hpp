@@ -43,6 +43,8 @@ struct OperationSpec {
   std::function<std::optional<KeyValues>(const kortex_plugin&)> global_options;
   std::function<kortex_status(const OpenPlugin&)> body;
 
+  /// In the parent, once the child is at work; may be empty. What it throws cancels the call and is rethrown by run_operations().
+  std::function<void()> meanwhile;
   // In the parent; may be empty. What they throw cancels the call and is rethrown by run_operations().
   std::function<void(Instance&&)> on_instance;
   std::function<void(int stream, std::string_view)> on_output;

@@ -216,8 +216,9 @@ Guarantees Runtime::guarantees(const WorkspaceSpec& workspace, Timeout timeout) 
 }
 
 Instance Runtime::create(const InstanceRef& ref, const WorkspaceSpec& workspace, const KeyValues& secret_options,
-                         Timeout timeout) const {
+                         Timeout timeout, const std::function<void()>& meanwhile) const {
   OperationSpec spec = prepare(*this, "create", timeout, workspace.global_options);
+  spec.meanwhile = meanwhile;
   spec.body = [&](const OpenPlugin& open) {
     const WorkspaceArgs values(workspace, secret_options);
     kortex_create_args args{};

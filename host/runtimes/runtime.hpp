@@ -159,7 +159,9 @@ class Runtime {
   [[nodiscard]] Assessment assess(WorkspaceSpec spec_without_options, const KeyValues& given_options,
                                   const std::string& cwd, Timeout) const;
   [[nodiscard]] Guarantees guarantees(const WorkspaceSpec&, Timeout) const;
-  [[nodiscard]] Instance create(const InstanceRef&, const WorkspaceSpec&, const KeyValues& secret_options, Timeout) const;
+  /// `meanwhile`: done in this process while the runtime works; what it throws ends that, and is thrown.
+  [[nodiscard]] Instance create(const InstanceRef&, const WorkspaceSpec&, const KeyValues& secret_options, Timeout,
+                                const std::function<void()>& meanwhile = {}) const;
   [[nodiscard]] Instance start(const InstanceRef&, const WorkspaceSpec&, const std::vector<std::string>& env, Timeout) const;
   [[nodiscard]] Instance stop(const InstanceRef&, const WorkspaceSpec&, const StopRequest&, Timeout) const;
   void remove(const InstanceRef&, const WorkspaceSpec&, bool force, Timeout) const;

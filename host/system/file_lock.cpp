@@ -159,6 +159,18 @@ std::optional<FileLock> FileLock::acquire(const fs::path& file, int timeout_ms, 
   return FileLock(std::move(fd));
 }
 
+void FileLock::note(std::string_view doing) const {
+  if (::ftruncate(m_fd.get(), 0) != 0 || doing.empty()) return;
+  [[maybe_unused]] const ssize_t n = ::pwrite(m_fd.get(), doing.data(), doing.size(), 0);
+}
+
+std::string FileLock::note_in(const fs::path& file) {
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  char text[32];
+  const ssize_t n = fd ? ::pread(fd.get(), text, sizeof text, 0) : -1;
+  return n > 0 ? std::string(text, static_cast<std::size_t>(n)) : std::string();
+}
+
 bool FileLock::is_held(const fs::path& file) {
   const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd) {

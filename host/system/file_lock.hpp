@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include <kortex/fd.hpp>
 
@@ -21,6 +23,11 @@ class FileLock {
   /// nullopt: timed out. Re-checks after the wait that `file` is still the locked one (ENOENT if not).
   [[nodiscard]] static std::optional<FileLock> acquire(const std::filesystem::path& file, int timeout_ms,
                                                        const std::function<void()>& waiting);
+
+  /// Writes into the locked file what its owner is doing, for those who wait. Tries its best, and waits for no disk.
+  void note(std::string_view doing) const;
+  /// What the owner, or the last one, noted; "" when that is nothing.
+  [[nodiscard]] static std::string note_in(const std::filesystem::path& file);
 
   /// Whether somebody holds the lock now. Needs no write access. A missing file is not locked.
   [[nodiscard]] static bool is_held(const std::filesystem::path& file);

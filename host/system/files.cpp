@@ -45,6 +45,8 @@ class TemporaryFile {
       if (n < 0) fail(errno, "cannot write", m_path);
       bytes.remove_prefix(static_cast<std::size_t>(n));
     }
+  }
+  void sync() {
     if (::fsync(m_fd.get()) != 0) fail(errno, "cannot write", m_path);
   }
   void move_to(const fs::path& target) {
@@ -93,8 +95,15 @@ std::string unreadable_because(const std::error_code& code) {
 void replace_file(const fs::path& file, std::string_view bytes, Durability durability) {
   TemporaryFile temporary(file);
   temporary.write(bytes);
+  if (durability != Durability::none) temporary.sync();
   temporary.move_to(file);
   if (durability == Durability::now) sync_directory(directory_of(file));
+}
+
+void sync_file(const fs::path& file) {
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd) fail(errno, "cannot open", file);
+  if (::fsync(fd.get()) != 0) fail(errno, "cannot write", file);
 }
 
 void sync_directory(const fs::path& directory) {

@@ -19,8 +19,12 @@ namespace kortex::host {
 /// Writes a temporary file (mode 0600) beside `file`, fsyncs it, renames it over `file`, fsyncs the
 /// directory. Throws std::system_error; the old file is then untouched and nothing is left behind.
 /// `Durability::ordered`: leaves out the last step. After a power cut there is the old file or the new one, whole.
-enum class Durability { now, ordered };
+/// `Durability::none`: for a new file, that whoever made it makes durable with sync_file() or does not need to.
+enum class Durability { now, ordered, none };
 void replace_file(const std::filesystem::path& file, std::string_view bytes, Durability durability = Durability::now);
+
+/// Makes a file's contents durable. Throws std::system_error.
+void sync_file(const std::filesystem::path& file);
 
 /// Makes the entries of a directory durable. Throws std::system_error.
 void sync_directory(const std::filesystem::path& directory);
