@@ -1,0 +1,54 @@
+/* The guest's first program: its parts, and what they know of each other.
+ *   init.c      life: from the kernel's first process to the last
+ *   modules.c   the kernel modules that were put beside it, and the devices they bring
+ *   settings.c  what this instance is to be, as the plugin wrote it down
+ *   root.c      the agent's file system, from shares, images and the writable disk
+ *   network.c   the one interface
+ *   bridge.c    sessions: between the virtio ports and the session holder
+ * Whatever fails here is said on the console, and ends the machine: the plugin reads it there. */
+#ifndef KORTEX_MICROVM_GUEST_H
+#define KORTEX_MICROVM_GUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SHARE "/share"                  /* in the initramfs: what the host shares */
+#define SESSION_DIRECTORY "/run/kortex" /* in the agent's root */
+#define SESSION_SOCKET SESSION_DIRECTORY "/session.sock"
+
+/* init.c */
+_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void die_errno(const char *what, const char *which);
+int64_t now_ms(void);
+
+/* modules.c */
+void modules_load(const char *group);
+/* One of the virtio ports, which the kernel makes a moment after loading their driver. */
+int port_open(unsigned number);
+/* The block device that QEMU was told to call so, in `path`. */
+void block_device(const char *serial, char *path, size_t size);
+
+/* settings.c: pairs of strings, in the order they were written */
+struct setting {
+  const char *key, *value;
+};
+extern struct setting *settings;
+extern size_t setting_count;
+void settings_read(const char *path);
+const char *setting(const char *key); /* dies without it */
+const char *setting_or(const char *key, const char *fallback);
+long setting_number(const char *key);
+
+/* root.c */
+void root_build(void); /* afterwards "/" is the agent's */
+void root_seal(void);  /* before the machine ends: everything is on its disk */
+
+/* network.c */
+void network_up(void);
+
+/* bridge.c: serves sessions until `*holder` (a pid) has ended and its clients have their last bytes */
+void bridge_serve(pid_t *holder, unsigned ports);
+
+#endif

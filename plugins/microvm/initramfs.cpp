@@ -1,0 +1,118 @@
+#include "initramfs.hpp"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "files.hpp"
+#include "modules.hpp"
+#include "programs.hpp"
+
+extern "C" {
+extern const char kortex_microvm_guest_begin[], kortex_microvm_guest_end[];
+}
+
+namespace kortex::microvm {
+
+namespace {
+
+struct Wanted {
+  const char* group;
+  const char* module;
+  bool required;
+};
+
+// In loading order. Groups beside "base" are loaded where an instance asks for them.
+constexpr Wanted wanted_modules[] = {
+    {"base", "virtio_console", true}, {"base", "virtio_blk", true}, {"base", "virtiofs", true}, {"base", "overlay", true},
+    {"base", "crc32c_generic", false}, {"base", "ext4", true},      {"net", "virtio_net", true}, {"squashfs", "squashfs", false},
+    {"erofs", "erofs", false},
+};
+
+std::string module_bytes(const Call& call, const std::string& path) {
+  const std::string packing = path.substr(path.rfind('.') + 1);
+  if (packing == "ko") return contents(path);
+  const std::string program = packing == "zst" ? "zstd" : packing == "gz" ? "gzip" : packing;
+  const Fd out(::memfd_create("module", MFD_CLOEXEC));
+  if (!out) fail_system("memfd");
+  run_into(call, "unpack module " + quoted(path), {program, "-dc", path}, out.get());
+  return contents("/proc/self/fd/" + std::to_string(out.get()));
+}
+
+struct Chosen {
+  std::string group, file;
+};
+
+std::vector<Chosen> choose(const ModuleIndex& index, Bus bus) {
+  std::vector<Chosen> chosen;
+  std::set<std::string> seen;
+  const auto take = [&](const Wanted& wanted) {
+    if (!wanted.required && !index.has(wanted.module)) return;
+    for (const std::string& file : index.files_of(wanted.module))
+      if (seen.insert(file).second) chosen.push_back({wanted.group, file});
+  };
+  take({"base", bus == Bus::pci ? "virtio_pci" : "virtio_mmio", true});
+  for (const Wanted& wanted : wanted_modules) take(wanted);
+  return chosen;
+}
+
+std::string identity_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) fail_system("cannot read '" + path + "'");
+  return path + ' ' + std::to_string(status.st_size) + ' ' + std::to_string(status.st_mtim.tv_sec) + '.' + std::to_string(status.st_mtim.tv_nsec);
+}
+
+}  // namespace
+
+void Archive::add(const std::string& name, unsigned mode, const std::string& bytes, unsigned major, unsigned minor) {
+  char header[111];
+  std::snprintf(header, sizeof header, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", ++m_count, mode, 0u, 0u, 1u, 0u,
+                static_cast<unsigned>(bytes.size()), 0u, 0u, major, minor, static_cast<unsigned>(name.size() + 1), 0u);
+  const auto pad = [this] { m_bytes.resize((m_bytes.size() + 3) / 4 * 4); };
+  m_bytes.append(header, 110);
+  m_bytes.append(name.c_str(), name.size() + 1);
+  pad();
+  m_bytes.append(bytes);
+  pad();
+}
+
+void Archive::add_directory(const std::string& name) { add(name, S_IFDIR | 0755, ""); }
+void Archive::add_file(const std::string& name, const std::string& bytes, unsigned mode) { add(name, S_IFREG | mode, bytes); }
+void Archive::add_device(const std::string& name, unsigned major, unsigned minor) { add(name, S_IFCHR | 0600, "", major, minor); }
+
+std::string Archive::finished() {
+  add("TRAILER!!!", 0, "");
+  m_bytes.resize((m_bytes.size() + 4095) / 4096 * 4096);
+  return std::move(m_bytes);
+}
+
+std::string initramfs(const Call& call, const Cache& cache, const Kernel& kernel, Bus bus, const std::string& holder) {
+  const ModuleIndex index(kernel.modules);
+  const std::vector<Chosen> chosen = choose(index, bus);
+  const std::string guest(kortex_microvm_guest_begin, kortex_microvm_guest_end);
+  const std::string session = contents(holder);
+  if (session.empty()) throw Error(KORTEX_E_UNAVAILABLE, "cannot run the agent: the session holder 'kortex-session' is not installed");
+  Digest key;
+  key.add(guest).add(session);
+  for (const Chosen& module : chosen) key.add(module.group + ' ' + identity_of(index.directory() + "/" + module.file) + '\n');
+  return cache.get("initramfs-" + key.text(), [&](const std::string& fresh) {
+    Archive archive;
+    for (const char* name : {"dev", "proc", "sys", "modules"}) archive.add_directory(name);
+    archive.add_device("dev/console", 5, 1);
+    archive.add_file("init", guest, 0755);
+    archive.add_file("kortex-session", session, 0755);
+    std::string list;
+    for (const Chosen& module : chosen) {
+      const std::string name = module_name(module.file) + ".ko";
+      list += module.group + " " + name + "\n";
+      archive.add_file("modules/" + name, module_bytes(call, index.directory() + "/" + module.file), 0644);
+    }
+    archive.add_file("modules/list", list, 0644);
+    replace_file(fresh, archive.finished());
+  });
+}
+
+}  // namespace kortex::microvm

@@ -1,0 +1,87 @@
+#include "launch.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "files.hpp"
+#include "machine.hpp"
+
+extern char** environ;
+
+namespace kortex::microvm {
+
+namespace {
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+/// `given`: its descriptors from 3 up; the first is the lock. A session of its own; what it says goes to `log`.
+void spawn(const InstanceFiles& files, const std::vector<std::string>& command, const std::vector<int>& given, const char* log) {
+  const std::string log_path = files.path(log);
+  const Fd said = lifted(Fd(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)), log_path);
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawn_file_actions_addchdir_np(&actions, files.directory().c_str());
+  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, said.get(), 1);
+  ::posix_spawn_file_actions_adddup2(&actions, said.get(), 2);
+  int number = 3;
+  for (const int fd : given) ::posix_spawn_file_actions_adddup2(&actions, fd, number++);
+  // Whatever our caller left open (its locks!) would live as long as the machine.
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, number);
+  sigset_t all, none;
+  ::sigfillset(&all);
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  // Of the user's environment nothing: it holds what is nobody's business here.
+  std::vector<std::string> environment{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"};
+  pid_t pid = -1;
+  const int error = ::posix_spawnp(&pid, command.front().c_str(), &actions, &attributes, pointers(command).data(), pointers(environment).data());
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) throw Error(KORTEX_E_UNAVAILABLE, "cannot run '" + command.front() + "': " + std::strerror(error));
+}
+
+}  // namespace
+
+void launch(const InstanceFiles& files, const Launch& what, Fd lock) {
+  std::vector<Fd> held;  // ours: they must not stay open, or a dead machine would look alive
+  std::vector<int> qemu{lock.get()};
+  const auto give = [&](Fd fd) {
+    qemu.push_back(fd.get());
+    held.push_back(std::move(fd));
+  };
+  give(files.listen("qmp.sock"));
+
+  const Fd share_listener = files.listen("share.sock");
+  spawn(files, what.share, {lock.get(), share_listener.get()}, "share.log");
+  give(lifted(files.connect("share.sock"), "share.sock"));
+  ::unlink(files.path("share.sock").c_str());
+
+  if (what.network.empty()) {
+    give(lifted(Fd(::open("/dev/null", O_RDWR | O_CLOEXEC)), "/dev/null"));
+  } else {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) fail_system("cannot make a network");
+    Fd ours = lifted(Fd(ends[0]), "network"), theirs = lifted(Fd(ends[1]), "network");
+    spawn(files, what.network, {lock.get(), theirs.get()}, "network.log");
+    give(std::move(ours));
+  }
+  for (unsigned port = 1; port <= session_ports; ++port) give(files.listen("session" + std::to_string(port) + ".sock"));
+  spawn(files, what.qemu, qemu, "qemu.log");
+}
+
+}  // namespace kortex::microvm

@@ -1,0 +1,40 @@
+/// QEMU's command line: the least machine that a workspace needs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "initramfs.hpp"
+#include "root.hpp"
+
+namespace kortex::microvm {
+
+/// Descriptors that QEMU is started with.
+inline constexpr int qmp_descriptor = 4;
+inline constexpr int share_descriptor = 5;
+inline constexpr int network_descriptor = 6;
+inline constexpr int first_port_descriptor = 7;
+
+/// How many sessions there can be at once.
+inline constexpr unsigned session_ports = 20;
+
+struct Machine {
+  std::string type = "microvm";  ///< "microvm", "q35", "virt"
+  bool emulated = false;         ///< TCG instead of KVM
+  std::string name;
+  unsigned cpus = 1;
+  std::int64_t memory_bytes = 0;
+  std::string kernel, initramfs;
+  std::string disk;           ///< the writable one
+  Root root;
+  bool network = false;
+  std::int64_t counter_khz = 0;  ///< 0: unknown
+};
+
+[[nodiscard]] Bus bus_of(const Machine&);
+[[nodiscard]] std::string default_machine();
+
+[[nodiscard]] std::vector<std::string> qemu_command(const std::string& program, const Machine&);
+
+}  // namespace kortex::microvm

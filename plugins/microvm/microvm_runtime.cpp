@@ -1,0 +1,487 @@
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include <kortex/runtime.hpp>
+
+#include "acceleration.hpp"
+#include "files.hpp"
+#include "launch.hpp"
+#include "machine.hpp"
+#include "programs.hpp"
+#include "qmp.hpp"
+#include "session.hpp"
+#include "share.hpp"
+
+namespace kortex::microvm {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds default_grace = 10s;
+constexpr std::chrono::milliseconds boot_limit = 180s;  // an emulated machine on a busy one
+constexpr std::int64_t default_memory = std::int64_t{2} << 30;
+constexpr std::int64_t least_memory = std::int64_t{192} << 20;
+
+// The guest's side of the network. passt translates, so these never leave this machine.
+constexpr const char* guest_address = "10.0.2.15";
+constexpr const char* guest_netmask = "255.255.255.0";
+constexpr const char* guest_gateway = "10.0.2.2";
+constexpr const char* guest_resolver = "10.0.2.3";
+
+Exit exit_of(const session::End& end) { return {end.how, end.code}; }
+
+std::string machine_type(const Workspace& workspace) {
+  const std::string given = workspace.options.get("machine", "auto");
+  return given == "auto" ? default_machine() : given;
+}
+
+bool emulated(const Workspace& workspace) { return workspace.options.get("accel", "kvm") == "tcg"; }
+
+unsigned cpus_of(const Workspace& workspace) {
+  if (workspace.cpus_milli == 0) return std::max(1u, std::min(4u, std::thread::hardware_concurrency()));
+  if (workspace.cpus_milli < 1000)
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot give the agent less than one processor: a virtual machine has whole ones");
+  return static_cast<unsigned>(workspace.cpus_milli / 1000);
+}
+
+std::int64_t memory_of(const Workspace& workspace) {
+  const std::int64_t bytes = workspace.memory_bytes == 0 ? default_memory : workspace.memory_bytes;
+  if (bytes < least_memory) throw Error(KORTEX_E_UNSUPPORTED, "cannot run the agent in less than 192 MiB of memory: the guest's kernel needs it");
+  return bytes;
+}
+
+void require_acceleration(const Workspace& workspace) {
+  if (emulated(workspace)) return;
+  const std::string problem = kvm_problem();
+  if (!problem.empty())
+    throw Error(KORTEX_E_UNAVAILABLE, "cannot use KVM: " + problem,
+                "--runtime-option accel=tcg (emulates the processor: computing takes 10 to 20 times as long, starting about 2 seconds)");
+}
+
+std::string host_name(const std::string& name) {
+  std::string out;
+  for (const char c : name.substr(0, 60)) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
+  return out.empty() || out.front() == '-' ? "kortex" + out : out;
+}
+
+void pair(std::string& settings, const std::string& key, const std::string& value) {
+  settings += key;
+  settings += '\0';
+  settings += value;
+  settings += '\0';
+}
+
+std::uint16_t free_port(const std::string& address) {
+  const Fd probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in bound{};
+  bound.sin_family = AF_INET;
+  socklen_t size = sizeof bound;
+  if (!probe || ::inet_pton(AF_INET, address.c_str(), &bound.sin_addr) != 1 || ::bind(probe.get(), reinterpret_cast<sockaddr*>(&bound), size) != 0 ||
+      ::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
+    throw Error(KORTEX_E_FAILED, "cannot find a free port on " + quoted(address));
+  return ntohs(bound.sin_port);
+}
+
+Error not_running(const Ref& ref, const std::string& what) {
+  return {KORTEX_E_STATE, "cannot " + what + " " + quoted(ref.name()) + ": it is not running", "kortex-cli start " + std::string(ref.name())};
+}
+
+}  // namespace
+
+/// Runs the agent in a virtual machine of its own, on QEMU.
+class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Logs, public Waits {
+ public:
+  static constexpr const char* license = "Apache-2.0";
+  static std::vector<Option> options() {
+    return {{"accel", "kvm: this machine's processor runs the guest; tcg: it is emulated, which is slow", KORTEX_OPT_ENUM, 0, "kvm", {"kvm", "tcg"}},
+            {"machine", "the virtual machine; auto: microvm, on ARM virt", KORTEX_OPT_ENUM, 0, "auto", {"auto", "microvm", "q35", "virt"}},
+            {"root", "host: this machine's programs, read-only; or a directory, tar archive, ext4, erofs or squashfs image", KORTEX_OPT_STRING, 0, "host"},
+            {"disk", "size of the writable file system over the root, which also holds the agent's home", KORTEX_OPT_SIZE, 0, "8GiB", {}, std::int64_t{64} << 20, std::int64_t{1} << 44},
+            {"kernel", "the guest's kernel; without it this machine's own, else the newest in /boot", KORTEX_OPT_PATH},
+            {"modules", "the kernel's modules; without it /lib/modules/ and the kernel's release", KORTEX_OPT_PATH}};
+  }
+
+  explicit MicrovmRuntime(const Open& open) : m_host(open.host), m_cache(open.host.cache_dir()) {}
+
+  Probe probe(Call& call) override;
+  Guarantees guarantees(Call& call, const Workspace& workspace) override;
+  Instance create(Call& call, const Ref& ref, const Workspace& workspace) override;
+  Instance start(Call& call, const Ref& ref, const Workspace& workspace, const std::vector<std::string>& env) override;
+  Instance stop(Call& call, const Ref& ref, const StopMode& mode) override;
+  void remove(Call& call, const Ref& ref, RemoveMode mode) override;
+  void inspect(Call& call, const std::vector<Ref>& refs) override {
+    for (const Ref& ref : refs) call.emit(ref, InstanceFiles(ref).observe());
+  }
+  Exit exec(Call& call, const Ref& ref, const Execution& execution) override { return run(call, ref, execution); }
+  Exit terminal(Call& call, const Ref& ref, const Execution& execution) override;
+  void logs(Call& call, const Ref& ref, const LogsRequest& request) override;
+  Exit wait(Call& call, const Ref& ref) override;
+
+ private:
+  void require_programs(const Workspace* workspace) const;
+  [[nodiscard]] HostPlaces places(const std::string& state_dir) const { return {state_dir, m_host.state_dir()}; }
+  [[nodiscard]] Machine machine_for(Call&, const Ref&, const Workspace&, const InstanceFiles&, const Root&) const;
+  [[nodiscard]] static std::vector<std::string> network_command(const Workspace&, const InstanceFiles&);
+  static void write_settings(const Ref&, const Workspace&, const InstanceFiles&, const Root&, const Owner&, const std::vector<Shared>&);
+  void make_disk(Call&, const InstanceFiles&, const Workspace&) const;
+  void boot(Call&, const Ref&, const Workspace&, const InstanceFiles&, const std::vector<std::string>& env);
+  static Exit run(Call& call, const Ref& ref, const Execution& execution);
+  static bool has_agent(const InstanceFiles& files);
+  static Exit told_end(Call& call, const InstanceFiles& files, const session::Error& error);
+  static void end(Call& call, const Ref& ref, const InstanceFiles& files, std::chrono::milliseconds grace);
+
+  Host m_host;
+  Cache m_cache;
+};
+
+void MicrovmRuntime::require_programs(const Workspace* workspace) const {
+  (void)need_program(qemu_name(), "qemu-system-x86", "run a virtual machine");
+  (void)need_program("bwrap", "bubblewrap", "share files with a virtual machine");
+  (void)need_program("mkfs.ext4", "e2fsprogs", "make a virtual machine's disk");
+  if (find_virtiofsd().path.empty())
+    throw Error(KORTEX_E_UNAVAILABLE, "cannot share files with a virtual machine: 'virtiofsd' is not installed",
+                "apt-get install virtiofsd (in Debian 12: qemu-system-common)");
+  if (workspace != nullptr && !workspace->network_denied)
+    (void)need_program("passt", "passt (or \"network\": {\"mode\": \"deny\"} in .kortex/workspace.json)", "give a virtual machine a network");
+  if (m_host.session_program()[0] == '\0')
+    throw Error(KORTEX_E_UNAVAILABLE, "cannot run the agent: the session holder 'kortex-session' is not installed");
+}
+
+Probe MicrovmRuntime::probe(Call& call) {
+  require_programs(nullptr);
+  Process version;
+  version.argv = {find_program(qemu_name()), "--version"};
+  const std::string said = call.run(version).out;
+  Probe out;
+  out.backend = said.substr(0, said.find('\n'));
+  const Kernel kernel = find_kernel({}, {});
+  const std::string problem = kvm_problem();
+  out.facts = {{"kvm", problem.empty() ? "works" : "does not work: " + problem},
+               {"kernel", kernel.path},
+               {"virtiofsd", find_virtiofsd().path},
+               {"network", find_program("passt").empty() ? "deny only: passt is not installed" : "passt"}};
+  return out;
+}
+
+Guarantees MicrovmRuntime::guarantees(Call&, const Workspace& workspace) {
+  require_programs(&workspace);
+  (void)find_kernel(workspace.options.get("kernel"), workspace.options.get("modules"));
+  check_root(workspace.options.get("root", "host"));
+  (void)cpus_of(workspace);
+  (void)memory_of(workspace);
+  if (workspace.network_denied && !workspace.ports.empty())
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot forward port " + std::to_string(workspace.ports.front().target) + ": the machine has no network");
+  const bool arm_machine = machine_type(workspace) == "virt", arm = default_machine() == "virt";
+  if (arm_machine != arm)
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot use machine " + quoted(machine_type(workspace)) + ": it is not of this processor's kind");
+  const std::vector<Shared> folders = shared_folders(workspace, places(""));
+  require_acceleration(workspace);
+  Guarantees given;
+  given.isolation = Isolation::microvm;
+  given.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_HOST_LOOPBACK | KORTEX_GUARANTEE_MOUNTS |
+                   KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_CPUS | KORTEX_GUARANTEE_MEMORY | KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH;
+  if (!workspace.network_denied) given.enforces |= KORTEX_GUARANTEE_PORTS;
+  const std::string root = workspace.options.get("root", "host");
+  Root seen;
+  if (root != "host") seen = {is_directory(root) ? Root::Kind::directory : Root::Kind::image, root, {}};
+  given.exposure = exposure(workspace, folders, seen, places(""));
+  return given;
+}
+
+void MicrovmRuntime::make_disk(Call& call, const InstanceFiles& files, const Workspace& workspace) const {
+  const std::string disk = files.path("disk.img"), fresh = disk + ".new";
+  if (exists(disk)) return;
+  const std::int64_t size = workspace.options.number("disk").value_or(std::int64_t{8} << 30);
+  {
+    const Fd file(::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!file || ::ftruncate(file.get(), size) != 0) fail_system("cannot make '" + fresh + "'");
+  }
+  run_into(call, "make the disk", {find_program("mkfs.ext4"), "-q", "-F", "-m", "0", "-O", "^metadata_csum", "-E",
+                                   "lazy_itable_init=1,nodiscard,root_owner=0:0", fresh});
+  if (::rename(fresh.c_str(), disk.c_str()) != 0) fail_system("cannot make '" + disk + "'");
+}
+
+Instance MicrovmRuntime::create(Call& call, const Ref& ref, const Workspace& workspace) {
+  const InstanceFiles files(ref);
+  if (!files.created()) {
+    require_programs(&workspace);
+    (void)shared_folders(workspace, places(files.directory()));
+    const Root root = find_root(call, m_cache, workspace.options.get("root", "host"));
+    (void)machine_for(call, ref, workspace, files, root);
+    make_disk(call, files, workspace);
+    files.write_created();
+  }
+  Instance made = files.observe();
+  made.id = ref.key();
+  return made;
+}
+
+Machine MicrovmRuntime::machine_for(Call& call, const Ref& ref, const Workspace& workspace, const InstanceFiles& files, const Root& root) const {
+  Machine machine;
+  machine.type = machine_type(workspace);
+  machine.emulated = emulated(workspace);
+  machine.name = std::string("kortex-") + ref.key();
+  machine.cpus = cpus_of(workspace);
+  machine.memory_bytes = memory_of(workspace);
+  machine.disk = files.path("disk.img");
+  machine.root = root;
+  machine.network = !workspace.network_denied;
+  if (machine.emulated) machine.counter_khz = counter_khz(m_host);
+  const Kernel kernel = find_kernel(workspace.options.get("kernel"), workspace.options.get("modules"));
+  machine.kernel = bootable(call, m_cache, kernel);
+  machine.initramfs = initramfs(call, m_cache, kernel, bus_of(machine), m_host.session_program());
+  m_cache.use(machine.kernel, files.path("kernel"));
+  m_cache.use(machine.initramfs, files.path("initramfs"));
+  if (root.kind == Root::Kind::image) m_cache.use(root.path, files.path("root"));
+  return machine;
+}
+
+std::vector<std::string> MicrovmRuntime::network_command(const Workspace& workspace, const InstanceFiles& files) {
+  ::unlink(files.path("forwards").c_str());
+  if (workspace.network_denied) return {};
+  // No gateway that means this machine: its loopback would be behind it.
+  std::vector<std::string> command{find_program("passt"), "--foreground", "--quiet", "--stderr", "--fd", std::to_string(service_descriptor), "--ipv4-only",
+                                   "--address", guest_address, "--netmask", guest_netmask, "--gateway", guest_gateway, "--no-map-gw",
+                                   "--dns-forward", guest_resolver, "--udp-ports", "none"};
+  std::string forwards;
+  for (const Port& port : workspace.ports) {
+    const std::uint16_t chosen = port.host_port != 0 ? port.host_port : free_port(port.bind);
+    command.insert(command.end(), {"--tcp-ports", port.bind + "/" + std::to_string(chosen) + ":" + std::to_string(port.target)});
+    forwards += std::to_string(port.target) + " " + std::to_string(chosen) + " " + port.bind + "\n";
+  }
+  if (workspace.ports.empty()) command.insert(command.end(), {"--tcp-ports", "none"});
+  replace_file(files.path("forwards"), forwards);
+  return command;
+}
+
+void MicrovmRuntime::write_settings(const Ref& ref, const Workspace& workspace, const InstanceFiles& files, const Root& root, const Owner& owner,
+                                    const std::vector<Shared>& folders) {
+  std::string settings;
+  pair(settings, "uid", std::to_string(owner.uid));
+  pair(settings, "gid", std::to_string(owner.gid));
+  pair(settings, "user", owner.name);
+  pair(settings, "home", owner.home);
+  pair(settings, "hostname", host_name(ref.name()));
+  pair(settings, "root", root.kind == Root::Kind::image ? root.file_system : "share");
+  pair(settings, "ports", std::to_string(session_ports));
+  if (!workspace.network_denied) {
+    pair(settings, "address", guest_address);
+    pair(settings, "netmask", guest_netmask);
+    pair(settings, "gateway", guest_gateway);
+    pair(settings, "resolver", guest_resolver);
+  }
+  for (const Shared& shared : folders) {
+    pair(settings, shared.read_only ? "bind-ro" : "bind", shared.name);
+    pair(settings, "at", shared.target);
+  }
+  const std::string path = files.path("settings");
+  replace_file(path, settings);
+  // Who serves the share reads it.
+  if (::geteuid() == 0 && ::chown(path.c_str(), owner.uid, owner.gid) != 0) fail_system("cannot give away '" + path + "'");
+}
+
+void MicrovmRuntime::boot(Call& call, const Ref& ref, const Workspace& workspace, const InstanceFiles& files, const std::vector<std::string>& env) {
+  const Owner owner = owner_of(workspace);
+  const Root root = find_root(call, m_cache, workspace.options.get("root", "host"));
+  const std::vector<Shared> folders = shared_folders(workspace, places(files.directory()));
+  Fd lock = files.take_lock();
+  if (!lock) throw Error(KORTEX_E_BUSY, "cannot start " + quoted(ref.name()) + ": somebody else is starting it");
+  // Of the last run nothing must be taken for this one's.
+  for (const char* name : {"session.status", "session.output.0", "session.output.1", "console.log"}) {
+    const std::string path = files.path(name);
+    const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file || (::geteuid() == 0 && ::fchown(file.get(), owner.uid, owner.gid) != 0)) fail_system("cannot make '" + path + "'");
+  }
+  make_disk(call, files, workspace);
+  write_settings(ref, workspace, files, root, owner, folders);
+  Launch what;
+  what.qemu = qemu_command(find_program(qemu_name()), machine_for(call, ref, workspace, files, root));
+  what.share = share_command(folders, root, owner, places(files.directory()), find_virtiofsd(), service_descriptor);
+  what.network = network_command(workspace, files);
+  replace_file(files.path("boot"), boot_id());
+  call.progress("boot", "starting the virtual machine");
+  launch(files, what, std::move(lock));
+
+  session::Program agent;
+  agent.argv = workspace.agent_argv;
+  agent.env = agent_environment(ref, workspace, owner, env);
+  agent.cwd = workspace.target_path;
+  agent.tty = true;
+  Session session(call, files, PortUse::control, boot_limit);
+  session.client().start_agent(agent);
+}
+
+Instance MicrovmRuntime::start(Call& call, const Ref& ref, const Workspace& workspace, const std::vector<std::string>& env) {
+  const InstanceFiles files(ref);
+  if (!files.created()) throw Error(KORTEX_E_NOT_FOUND, "cannot start " + quoted(ref.name()) + ": its instance is gone");
+  if (has_agent(files)) {
+    if (is_paused(files)) (void)qmp(files, "cont", 10s);
+    return files.observe();
+  }
+  // Someone died while starting it, or the machine lingers over an agent that has ended.
+  end(call, ref, files, 0ms);
+  require_programs(&workspace);
+  require_acceleration(workspace);
+  try {
+    boot(call, ref, workspace, files, env);
+  } catch (const session::Error& error) {
+    if (error.code == KORTEX_E_CANCELLED) call.throw_if_cancelled();
+    const bool lived = files.alive() && error.code != KORTEX_E_BACKEND;
+    files.kill_all();
+    ::unlink(files.path("session.status").c_str());  // a start that failed leaves no story of a start
+    if (lived && error.code == KORTEX_E_FAILED)
+      throw Error(error.code, "cannot start agent " + quoted(workspace.agent_name) + ": " + error.what(), error.hint, error.detail);
+    std::string reason = error.code == KORTEX_E_TIMEOUT ? "the guest did not answer in " + std::to_string(boot_limit.count() / 1000) + " seconds" : "it ended while starting";
+    std::string detail;
+    for (const char* log : {"qemu.log", "share.log", "network.log"}) detail += contents(files.path(log), 4096);
+    if (const std::string words = files.last_words(); !words.empty())
+      reason = words;
+    else if (!detail.empty())
+      reason = detail.substr(0, detail.find('\n'));
+    throw Error(KORTEX_E_BACKEND, "cannot start the virtual machine: " + reason, {}, detail + contents(files.path("console.log"), 65536));
+  } catch (...) {
+    files.kill_all();
+    ::unlink(files.path("session.status").c_str());
+    throw;
+  }
+  return files.observe();
+}
+
+bool MicrovmRuntime::has_agent(const InstanceFiles& files) {
+  const bool lives = files.alive();
+  const session::StatusFile story = files.story();
+  return lives && story.started && !story.ended;
+}
+
+void MicrovmRuntime::end(Call& call, const Ref& ref, const InstanceFiles& files, std::chrono::milliseconds grace) {
+  const bool lived = files.alive();
+  if (lived) {
+    bool asked = false;
+    try {
+      if (is_paused(files)) (void)qmp(files, "cont", 3s);
+      Session session(call, files, PortUse::control, 8s);
+      const TimeLimit enough(call.raw()->cancel_fd, grace + 8s);
+      asked = true;
+      session.client().stop(static_cast<int>(grace.count()), enough.fd());
+    } catch (const session::Error&) {
+      // The holder is in the agent's reach: it is asked, and not relied on.
+      call.throw_if_cancelled();
+    }
+    // The guest writes its disk down and goes. What it has given to shared folders is there already.
+    if (!asked || !files.wait_until_dead(call, 8s)) {
+      (void)qmp(files, "quit", 3s);
+      if (!files.wait_until_dead(call, 3s)) files.kill_all();
+    }
+    if (!files.wait_until_dead(call, 5s)) throw Error(KORTEX_E_TIMEOUT, "cannot stop " + quoted(ref.name()) + ": its processes cannot be killed");
+  }
+  const session::StatusFile story = files.story();
+  if (lived && story.started && !story.ended) files.write_end(128 + 9);
+  if (lived && !story.started) ::unlink(files.path("session.status").c_str());
+  for (unsigned port = 1; port <= session_ports; ++port) ::unlink(files.path("session" + std::to_string(port) + ".sock").c_str());
+  for (const char* name : {"qmp.sock", "share.sock", "qemu.pid"}) ::unlink(files.path(name).c_str());
+}
+
+Instance MicrovmRuntime::stop(Call& call, const Ref& ref, const StopMode& mode) {
+  const InstanceFiles files(ref);
+  if (files.created()) end(call, ref, files, mode.kill ? 0ms : mode.grace.value_or(default_grace));
+  return files.observe();
+}
+
+void MicrovmRuntime::remove(Call& call, const Ref& ref, RemoveMode mode) {
+  const InstanceFiles files(ref);
+  if (!exists(files.directory())) return;
+  if (has_agent(files) && mode == RemoveMode::stopped_only)
+    throw Error(KORTEX_E_STATE, "cannot remove " + quoted(ref.name()) + ": it is running", "kortex-cli stop " + std::string(ref.name()));
+  end(call, ref, files, 0ms);
+  files.clear();
+  m_cache.prune();
+}
+
+/// Within a `catch`: the agent may have ended between the look at its story and the connection, and the machine with it.
+Exit MicrovmRuntime::told_end(Call& call, const InstanceFiles& files, const session::Error& error) {
+  if (error.code != KORTEX_E_NOT_FOUND && error.code != KORTEX_E_BACKEND) throw;
+  const bool dead = files.wait_until_dead(call, 5s);
+  const session::StatusFile story = files.story();
+  if (dead && story.ended) return {KORTEX_END_EXITED, story.exit_code};
+  if (!dead) throw;
+  const std::string words = files.last_words();
+  throw Error(KORTEX_E_BACKEND, "the virtual machine ended: " + (words.empty() ? std::string("QEMU was killed") : words));
+}
+
+Exit MicrovmRuntime::terminal(Call& call, const Ref& ref, const Execution& execution) {
+  if (!execution.argv.empty()) return run(call, ref, execution);
+  const InstanceFiles files(ref);
+  if (!has_agent(files)) throw not_running(ref, "enter");
+  try {
+    Session session(call, files);
+    const session::End end = session.client().attach(session::streams_of(call.raw(), execution.raw));
+    return exit_of(end);
+  } catch (const session::Error& error) {
+    return told_end(call, files, error);
+  }
+}
+
+Exit MicrovmRuntime::run(Call& call, const Ref& ref, const Execution& execution) {
+  if (!execution.user.empty())
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot run a program as " + quoted(execution.user) + ": programs run as the agent's user");
+  const InstanceFiles files(ref);
+  if (!has_agent(files)) throw not_running(ref, "run a program in");
+  session::Program program;
+  program.argv = execution.argv;
+  program.env = execution.env;
+  program.cwd = execution.cwd;
+  program.tty = execution.tty;
+  program.rows = execution.rows;
+  program.cols = execution.cols;
+  try {
+    Session session(call, files);
+    return exit_of(session.client().run(program, session::streams_of(call.raw(), execution.raw)));
+  } catch (const session::Error& error) {
+    const bool lost = error.code == KORTEX_E_BACKEND || error.code == KORTEX_E_NOT_FOUND;
+    if (lost && files.wait_until_dead(call, 5s)) throw not_running(ref, "run a program in");
+    throw;
+  }
+}
+
+Exit MicrovmRuntime::wait(Call& call, const Ref& ref) {
+  const InstanceFiles files(ref);
+  if (!has_agent(files)) return {KORTEX_END_EXITED, files.story().exit_code};
+  try {
+    Session session(call, files);
+    return exit_of(session.client().wait(call.raw()->cancel_fd));
+  } catch (const session::Error& error) {
+    return told_end(call, files, error);
+  }
+}
+
+void MicrovmRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request) {
+  if (request.timestamps || request.since_ms != 0)
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot tell when " + quoted(ref.name()) + " wrote something: a terminal's output has no times");
+  const InstanceFiles files(ref);
+  const auto hand_over = [&call](std::string_view bytes) { call.output(KORTEX_STREAM_STDOUT, bytes); };
+  const auto all_there_is = [&] {
+    files.read_output(request.tail, [&](const char* data, std::size_t size) {
+      hand_over({data, size});
+      return 0;
+    });
+  };
+  if (!request.follow || !has_agent(files)) return all_there_is();
+  std::optional<Session> session;
+  try {
+    session.emplace(call, files);
+  } catch (const session::Error& error) {
+    if (error.code != KORTEX_E_NOT_FOUND && error.code != KORTEX_E_BACKEND) throw;
+    return all_there_is();  // the agent has ended meanwhile, and the machine with it
+  }
+  follow(call, files, session->client(), request.tail, hand_over);
+}
+
+}  // namespace kortex::microvm
+
+KORTEX_RUNTIME(kortex::microvm::MicrovmRuntime, "microvm", KORTEX_RUNTIME_VERSION, "runs the agent in a virtual machine of its own, on QEMU");

@@ -1,0 +1,52 @@
+#include "modules.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include <kortex/error.hpp>
+
+#include "files.hpp"
+
+namespace kortex::microvm {
+
+std::string module_name(const std::string& path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  name = name.substr(0, name.find(".ko"));
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+ModuleIndex::ModuleIndex(std::string directory)
+    : m_directory(std::move(directory)), m_dependencies(contents(m_directory + "/modules.dep")), m_built_in(contents(m_directory + "/modules.builtin")) {
+  if (m_dependencies.empty()) throw Error(KORTEX_E_INVALID, "cannot read the kernel's modules: " + quoted(m_directory + "/modules.dep"));
+}
+
+std::vector<std::string> ModuleIndex::files_of(const std::string& name) const {
+  std::istringstream lines(m_dependencies);
+  std::string line;
+  while (std::getline(lines, line)) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos || module_name(line.substr(0, colon)) != name) continue;
+    std::vector<std::string> files{line.substr(0, colon)};
+    std::istringstream others(line.substr(colon + 1));
+    for (std::string other; others >> other;) files.push_back(other);
+    // depmod names what a module needs, and what that needs behind it.
+    std::reverse(files.begin(), files.end());
+    return files;
+  }
+  std::istringstream built_in(m_built_in);
+  while (std::getline(built_in, line))
+    if (module_name(line) == name) return {};
+  throw Error(KORTEX_E_UNSUPPORTED, "cannot use the kernel with modules in " + quoted(m_directory) + ": it has no '" + name + "'", "--runtime-option kernel=PATH");
+}
+
+bool ModuleIndex::has(const std::string& name) const {
+  try {
+    (void)files_of(name);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace kortex::microvm
