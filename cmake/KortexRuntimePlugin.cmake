@@ -65,13 +65,25 @@ function(kortex_add_runtime_plugin name)
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/kortex/runtimes COMPONENT ${target})
 endfunction()
 
-# A ctest entry that runs the conformance checker on the plugin, where the checker is installed.
+# A ctest entry that runs the conformance checker on the plugin, where the checker is installed:
+#   kortex_add_runtime_check(echo [NAME other-name] [argument of kortex-runtime-check...])
+# A backend that is not usable on this machine is a skip.
 function(kortex_add_runtime_check name)
-  find_program(KORTEX_RUNTIME_CHECK kortex-runtime-check)
-  if(NOT KORTEX_RUNTIME_CHECK)
-    message(STATUS "kortex-runtime-check is not installed: no conformance test for runtime '${name}'")
-    return()
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "NAME" "")
+  if(NOT arg_NAME)
+    set(arg_NAME ${name})
   endif()
-  add_test(NAME kortex-runtime-check.${name}
-    COMMAND ${KORTEX_RUNTIME_CHECK} $<TARGET_FILE:kortex-runtime-${name}> ${ARGN})
+  if(TARGET kortex-runtime-check) # in this tree
+    set(check $<TARGET_FILE:kortex-runtime-check>)
+  else()
+    find_program(KORTEX_RUNTIME_CHECK kortex-runtime-check)
+    if(NOT KORTEX_RUNTIME_CHECK)
+      message(STATUS "kortex-runtime-check is not installed: no conformance test for runtime '${name}'")
+      return()
+    endif()
+    set(check ${KORTEX_RUNTIME_CHECK})
+  endif()
+  add_test(NAME kortex-runtime-check.${arg_NAME}
+    COMMAND ${check} $<TARGET_FILE:kortex-runtime-${name}> ${arg_UNPARSED_ARGUMENTS})
+  set_tests_properties(kortex-runtime-check.${arg_NAME} PROPERTIES LABELS check SKIP_RETURN_CODE 77 TIMEOUT 600)
 endfunction()

@@ -24,7 +24,13 @@ void require_utf8(const std::string& what, const std::string& text) {
   if (!is_utf8(text)) throw Error(ErrorKind::refused, "cannot register a workspace: " + what + " is not valid UTF-8");
 }
 
+/// A shell makes an empty word of a variable that is not set: taken for the working directory it would be a surprise.
+void require_text(const std::string& what, const std::string& given) {
+  if (given.empty()) throw Error(ErrorKind::usage, what + " must not be empty");
+}
+
 std::string canonical_directory(const std::string& what, const std::string& given, const std::string& cwd) {
+  require_text("the path of " + what, given);
   const fs::path path = fs::path(given).is_absolute() ? fs::path(given) : fs::path(cwd) / given;
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
@@ -117,6 +123,7 @@ Plan make_plan(const InitRequest& request, const ManagerContext& context, const 
   spec.agent_name = agent.name;
   spec.agent_argv = agent.command;
   if (request.model) {
+    require_text("the model", *request.model);
     require_utf8("the model", *request.model);
     if (agent.model_arguments.empty()) plan.warnings.push_back("agent '" + agent.name + "' takes no model: '" + *request.model + "' is only noted");
     for (std::string argument : agent.model_arguments) {

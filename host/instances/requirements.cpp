@@ -81,7 +81,9 @@ void check_requirements(const KeyValues& require) {
         for (std::size_t i = 0; i < known.size(); ++i) hint += (i == 0 ? "" : ", ") + known[i];
       throw Error(ErrorKind::usage, "--require: unknown key '" + key + "'", hint);
     }
-    if (value != "true") bad_value(key, value, {"true"});
+    if (value != "true")
+      throw Error(ErrorKind::usage, "--require " + key + " takes no value, but '" + value + "' is given",
+                  "--require " + key + (key == "cpus" || key == "memory" || key == "processes" ? "; how much is for \"resources\" of workspace.json" : ""));
   }
 }
 

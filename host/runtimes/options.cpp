@@ -99,7 +99,7 @@ std::string read_secret(const Option& option, const std::string& file) {
     return value;
   } catch (const std::system_error& error) {
     throw Error(ErrorKind::usage, "cannot read the value of runtime option '" + option.name + "' from '" + file +
-                                      "': " + reason_of(error.code().value()));
+                                      "': " + unreadable_because(error.code()));
   }
 }
 

@@ -38,14 +38,46 @@ void refuse_escaping_source(const std::string& host_path, const std::string& are
                                          " through a symbolic link that the agent could have made");
 }
 
+/// Whether there is a directory; a symbolic link's end is not known here.
+std::optional<bool> shows_directory(const Mounted& mounted) {
+  switch (mounted.kind) {
+    case Kind::bind:
+    case Kind::read_only_bind: return is_directory(mounted.source);
+    case Kind::copy: return false;
+    case Kind::symlink: return std::nullopt;
+    case Kind::directory:
+    case Kind::scratch:
+    case Kind::empty:
+    case Kind::proc:
+    case Kind::dev: break;
+  }
+  return true;
+}
+
+// A directory goes over a directory, a file over a file.
+void check_kind(const Mounted& mounted, std::optional<bool> there) {
+  const std::optional<bool> wanted = shows_directory(mounted);
+  if (!there || !wanted || *there == *wanted) return;
+  throw Error(KORTEX_E_INVALID, "cannot mount " + quoted(mounted.source) + " at " + quoted(mounted.target) + ": " +
+                                    (*wanted ? "a directory cannot be mounted over a file" : "a file cannot be mounted over a directory"));
+}
+
 // bubblewrap makes missing mount points, following links; in a folder the agent writes, that must not
 // lead elsewhere, and in a read-only one it cannot.
 void check_mount_point(const Mounted& mounted, const std::vector<Mounted>& before) {
   const Mounted* below = nullptr;
-  for (const Mounted& other : before)
-    if (other.target != mounted.target && lies_in(mounted.target, other.target)) below = &other;
+  const Mounted* there = nullptr;
+  for (const Mounted& other : before) {
+    if (!lies_in(mounted.target, other.target)) continue;
+    (other.target == mounted.target ? there : below) = &other;
+  }
+  if (there != nullptr) check_kind(mounted, shows_directory(*there));
   if (below == nullptr) return;
+  if (shows_directory(*below) == false)
+    throw Error(KORTEX_E_INVALID, "cannot mount anything at " + quoted(mounted.target) + ": " + quoted(below->target) + " is a file in the sandbox");
   const std::string inside = relative_to(mounted.target, below->target);
+  const bool shows_host = below->kind == Kind::bind || below->kind == Kind::read_only_bind;
+  if (there == nullptr && shows_host && exists(below->source + inside)) check_kind(mounted, is_directory(below->source + inside));
   if (below->kind == Kind::read_only_bind && !exists(below->source + inside))
     throw Error(KORTEX_E_INVALID, "cannot mount anything at " + quoted(mounted.target) + ": it does not exist and " +
                                       quoted(below->target) + " is read-only in the sandbox");

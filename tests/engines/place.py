@@ -34,7 +34,7 @@ if ENGINE == "rootless":
     build = pathlib.Path(os.environ.get("KORTEX_BUILD_DIR", "build/dev"))
     copy = pathlib.Path(tempfile.mkdtemp(prefix="kortex-rootless-"))
     copy.chmod(0o755)
-    for part in ("bin/kortex-cli", "lib/kortex", "share/kortex"):
+    for part in ("bin/kortex-cli", "bin/kortex-runtime-check", "lib/kortex", "share/kortex"):
         (copy / part).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (build / part).is_dir() else shutil.copy2)(build / part, copy / part)
     for folder, names, files in os.walk(copy):

@@ -57,7 +57,7 @@ int run(Invocation& invocation) {
     fs::rename(staged, directory / source.filename());
     sync_directory(directory);
   } catch (const std::system_error& error) {
-    throw Error(ErrorKind::failed, "cannot install " + in_quotes(given) + ": " + reason_of(error.code().value()));
+    throw Error(ErrorKind::failed, "cannot install " + in_quotes(given) + ": " + unreadable_because(error.code()));
   }
   if (invocation.json()) {
     JsonText json;

@@ -67,7 +67,10 @@ BOOST_AUTO_TEST_CASE(refuses_requirements_it_does_not_know) {
   const Error value = error_of([] { check_requirements({{"isolation", "concrete"}}); });
   BOOST_TEST(value.message() == "--require isolation: 'concrete' is not a value of it");
   BOOST_TEST(value.hint() == "one of none, process, container, microvm");
-  BOOST_TEST(error_of([] { check_requirements({{"memory", "false"}}); }).hint() == "one of true");
+  BOOST_TEST(error_of([] { check_requirements({{"tty", "false"}}); }).message() == "--require tty takes no value, but 'false' is given");
+  BOOST_TEST(error_of([] { check_requirements({{"tty", "false"}}); }).hint() == "--require tty");
+  BOOST_TEST(error_of([] { check_requirements({{"memory", "4GiB"}}); }).hint() ==
+             "--require memory; how much is for \"resources\" of workspace.json");
   BOOST_CHECK_NO_THROW(check_requirements({{"memory", "true"}, {"network", "deny-hosts"}, {"detach", "true"}}));
 }
 

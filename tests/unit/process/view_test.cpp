@@ -154,6 +154,25 @@ BOOST_AUTO_TEST_CASE(refuses_mounts_over_what_the_sandbox_needs) {
   if (std::filesystem::is_symlink("/bin")) BOOST_TEST(refusal("/bin/x") == "'/bin' is a symbolic link to '/usr/bin' in the sandbox");
 }
 
+BOOST_AUTO_TEST_CASE(refuses_a_file_over_a_directory_and_the_reverse) {
+  const auto refusal = [](const std::string& host_path, const std::string& target, const std::string& second_target = {}) {
+    PluginHost host;
+    std::filesystem::create_directories(host.path("shared"));
+    std::ofstream(host.path("file")) << "x";
+    std::filesystem::create_directories(host.source + "/inner");
+    host.mount(host.path(host_path), target.front() == '/' ? target : host.source + "/" + target, 0);
+    if (!second_target.empty()) host.mount(host.path("shared"), second_target, 0);
+    BOOST_TEST(host.create() == KORTEX_E_INVALID, "at " << target << ": " << host.message);
+    const std::size_t reason = host.message.rfind(": ");
+    return reason == std::string::npos ? host.message : host.message.substr(reason + 2);
+  };
+  BOOST_TEST(refusal("shared", "/etc/passwd") == "a directory cannot be mounted over a file");
+  BOOST_TEST(refusal("file", "/usr/share") == "a file cannot be mounted over a directory");
+  BOOST_TEST(refusal("file", "/tmp") == "a file cannot be mounted over a directory");
+  BOOST_TEST(refusal("file", "inner") == "a file cannot be mounted over a directory");
+  BOOST_TEST(refusal("file", "/data", "/data/x") == "'/data' is a file in the sandbox");
+}
+
 BOOST_AUTO_TEST_CASE(says_that_a_mounted_home_shows_everything_in_it) {
   if (!kortex::test::bubblewrap_works()) return;
   kortex_guarantees given{};
