@@ -1,4 +1,4 @@
-/// The docker runtime: dockerd of this machine, rootful or rootless.
+/// The docker runtime: dockerd of this machine, rootful or rootless, or of another by ssh.
 #include <unistd.h>
 
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include <kortex/runtime.hpp>
 
 #include "engine/image.hpp"
+#include "engine/remote.hpp"
 #include "engine/runtime.hpp"
 
 namespace kortex::engine {
@@ -18,6 +19,11 @@ json::value read_json(const std::filesystem::path& file) {
   boost::system::error_code error;
   json::value out = json::parse(text, error);
   return error ? json::value() : out;
+}
+
+std::string config_directory() {
+  const std::string given = environment("DOCKER_CONFIG");
+  return given.empty() ? environment("HOME") + "/.docker" : given;
 }
 
 /// What `docker context use` left: its directory of contexts is searched, the names in it are hashes.
@@ -34,7 +40,7 @@ class Docker : public EngineRuntime {
  public:
   static constexpr const char* license = "Apache-2.0";
   static std::vector<Option> options() {
-    std::vector<Option> out = engine_options("unix:///PATH of dockerd's socket; without it DOCKER_HOST, the docker context, then docker's own");
+    std::vector<Option> out = engine_options("unix:///PATH of dockerd's socket, or ssh://[USER@]MACHINE[:PORT][/PATH]; without it DOCKER_HOST, the docker context, then docker's own");
     out.push_back({"context", "docker context to use instead of 'host'", KORTEX_OPT_STRING, KORTEX_OPT_GLOBAL});
     return out;
   }
@@ -42,23 +48,22 @@ class Docker : public EngineRuntime {
 
  protected:
   std::string chosen_endpoint(const Call&) const override {
-    const auto by_name = [](const std::string& name) {
-      const std::string home = environment("HOME"), config = environment("DOCKER_CONFIG");
-      return host_of_context(config.empty() ? home + "/.docker" : config, name);
-    };
+    const auto by_name = [](const std::string& name) { return host_of_context(config_directory(), name); };
     if (const std::string given = EngineRuntime::options().get("host"); !given.empty()) return given;
     if (const std::string given = EngineRuntime::options().get("context"); !given.empty() && given != "default") return by_name(given);
     if (const std::string given = environment("DOCKER_HOST"); !given.empty()) return given;
     std::string name = environment("DOCKER_CONTEXT");
-    if (name.empty()) {
-      const std::string config = environment("DOCKER_CONFIG");
-      name = text_at(read_json(std::filesystem::path(config.empty() ? environment("HOME") + "/.docker" : config) / "config.json"),
-                     {"currentContext"});
-    }
+    if (name.empty()) name = text_at(read_json(config_directory() + "/config.json"), {"currentContext"});
     return name.empty() || name == "default" ? std::string() : by_name(name);
   }
 
   std::unique_ptr<Api> connect(const Call& call, const std::string& endpoint) const override {
+    // What `docker` would use if it were typed there.
+    if (const auto ssh = SshAddress::parse(endpoint))
+      return connect_by_ssh(call, host().runtime_dir(), "docker", *ssh,
+                            "h=$DOCKER_HOST; case $h in unix://*) ;; *) h=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null);; esac\n"
+                            "case $h in unix://*) s=${h#unix://};; *) s=/var/run/docker.sock;; esac\n",
+                            "sudo systemctl start docker");
     const std::string path = endpoint.empty() ? "/var/run/docker.sock" : socket_path_of(endpoint);
     return std::make_unique<Api>(call, Address{"docker", path,
                                                endpoint.empty() ? "systemctl start docker" : "docker -H unix://" + path + " info",
@@ -67,13 +72,7 @@ class Docker : public EngineRuntime {
 
   Identity identity(Api& api, const Workspace& workspace) const override {
     const json::value info = api.ask("ask for the engine's settings", "GET", "/info");
-    Identity out;
-    out.host_uid = ::geteuid();
-    out.host_gid = ::getegid();
-    if (out.host_uid == 0 && workspace.uid >= 0) out.host_uid = static_cast<std::uint32_t>(workspace.uid);
-    if (::geteuid() == 0 && workspace.gid >= 0) out.host_gid = static_cast<std::uint32_t>(workspace.gid);
-    out.uid = out.host_uid;
-    out.gid = out.host_gid;
+    Identity out = owner_of_sources(api, workspace);
     for (const json::value& option : array_at(info, {"SecurityOptions"})) {
       const std::string name = option.is_string() ? std::string(option.get_string()) : std::string();
       // Root in a rootless engine's container is the user himself; everybody else there is a stranger.
@@ -96,10 +95,12 @@ class Docker : public EngineRuntime {
     return api.create(what, "/containers/create?name=" + url_encoded(container.name), docker_body(container));
   }
 
-  std::vector<std::string> command(const std::string& endpoint) const override {
-    if (endpoint.empty()) return {"docker"};
-    return {"docker", "-H", "unix://" + socket_path_of(endpoint)};
+  std::vector<std::string> command(const std::string& socket) const override {
+    if (socket.empty()) return {"docker"};
+    return {"docker", "-H", "unix://" + socket};
   }
+
+  std::vector<std::string> credential_files() const override { return {config_directory() + "/config.json"}; }
 
   KeyValues facts(Api& api) const override {
     const json::value info = api.ask("ask for the engine's settings", "GET", "/info");

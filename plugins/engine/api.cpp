@@ -91,7 +91,7 @@ void Api::connect() {
   std::error_code error;
   Fd socket = connect_unix(m_address.socket, error);
   if (!socket) {
-    const std::string what = "cannot reach " + m_address.engine + " at '" + m_address.socket + "': ";
+    const std::string what = "cannot reach " + m_address.engine + " at " + shown() + ": ";
     if (error == std::errc::permission_denied)
       throw Error(KORTEX_E_PERMISSION, what + "this user may not use it", m_address.access_hint);
     if (error == std::errc::no_such_file_or_directory || error == std::errc::connection_refused || error == std::errc::not_a_directory)
@@ -107,7 +107,7 @@ Response Api::first_answer(const char* path) {
   try {
     return m_connection.exchange(m_call, {"GET", path, ""});
   } catch (const ConnectionLost&) {
-    throw Error(KORTEX_E_UNAVAILABLE, "cannot talk to " + m_address.engine + " at '" + m_address.socket + "': it closed the connection",
+    throw Error(KORTEX_E_UNAVAILABLE, "cannot talk to " + m_address.engine + " at " + shown() + ": it closed the connection",
                 m_address.start_hint);
   }
 }
@@ -120,7 +120,7 @@ void Api::negotiate() {
   if (ping.status / 100 == 5) refuse("reach " + m_address.engine, ping);
   if (ping.status != 200 || engines.empty())
     throw Error(KORTEX_E_UNAVAILABLE,
-                "cannot talk to " + m_address.engine + " at '" + m_address.socket + "': what answers there is no container engine");
+                "cannot talk to " + m_address.engine + " at " + shown() + ": what answers there is no container engine");
   // Only an engine that is newer than we are may have stopped to accept what we speak.
   std::string oldest;
   if (numbers(our_version) < numbers(engines)) oldest = text_at(parsed(first_answer("/version")), {"MinAPIVersion"});
@@ -149,7 +149,7 @@ bool Api::has_libpod() {
 std::string Api::target(const std::string& path) const {
   if (path.rfind("/libpod/", 0) == 0) {
     if (m_libpod_version.empty())
-      throw Error(KORTEX_E_UNAVAILABLE, "cannot use " + m_address.engine + " at '" + m_address.socket + "': what answers there is not podman");
+      throw Error(KORTEX_E_UNAVAILABLE, "cannot use " + m_address.engine + " at " + shown() + ": what answers there is not podman");
     return "/v" + m_libpod_version + path;
   }
   return "/v" + m_api_version + path;
@@ -158,10 +158,14 @@ std::string Api::target(const std::string& path) const {
 Response Api::request(const char* method, const std::string& path, const std::string& body, const Connection::Sink& sink,
                       const std::string& more_headers) {
   negotiate();
+  Request request{method, target(path), body};
+  request.more_headers = more_headers;
+  return send(std::move(request), sink);
+}
+
+Response Api::send(Request request, const Connection::Sink& sink) {
   if (!m_connection.usable()) connect();
   try {
-    Request request{method, target(path), body};
-    request.more_headers = more_headers;
     return m_connection.exchange(m_call, request, sink);
   } catch (const ConnectionLost&) {
     throw Error(KORTEX_E_UNAVAILABLE, m_address.engine + " went away in the middle of a request", m_address.start_hint);
@@ -244,6 +248,34 @@ std::string Api::output_tail(const std::string& id, int lines) {
                                       frames.feed(bytes, [&text](int, std::string_view piece) { text += piece; });
                                     });
   return response.status == 200 ? text : std::string();
+}
+
+void Api::put(const std::string& what, const std::string& id, const std::string& path, Request request) {
+  negotiate();
+  request.method = "PUT";
+  request.target = target("/containers/" + url_encoded(id) + "/archive?path=" + url_encoded(path));
+  request.content_type = "application/x-tar";
+  const Response response = send(std::move(request), {});
+  if (response.status / 100 != 2) refuse(what, response);
+}
+
+void Api::put_archive(const std::string& what, const std::string& id, const std::string& path, const std::string& archive) {
+  Request request;
+  request.body = archive;
+  put(what, id, path, std::move(request));
+}
+
+void Api::put_archive(const std::string& what, const std::string& id, const std::string& path, int archive_fd) {
+  Request request;
+  request.body_fd = archive_fd;
+  put(what, id, path, std::move(request));
+}
+
+std::string Api::get_archive(const std::string& id, const std::string& path) {
+  Response response = request("GET", "/containers/" + url_encoded(id) + "/archive?path=" + url_encoded(path));
+  if (response.status == 404) return {};
+  if (response.status != 200) refuse("read '" + path + "' of container '" + id + "'", response);
+  return std::move(response.body);
 }
 
 json::value Api::image(const std::string& name) {

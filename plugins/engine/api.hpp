@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,15 +14,17 @@
 
 #include "engine/http.hpp"
 #include "engine/json_read.hpp"
+#include "engine/ssh.hpp"
 
 namespace kortex::engine {
 
 /// How messages speak of the engine, and what helps when it is not there.
 struct Address {
   std::string engine;      ///< "docker"
-  std::string socket;      ///< path of the unix socket
+  std::string socket;      ///< path of the unix socket, here
   std::string start_hint;  ///< to type when nobody listens there
   std::string access_hint; ///< to type when the socket refuses us
+  std::string shown = {};  ///< where that is for people: "'/run/x.sock' on 'user@machine'"; empty: `socket`
 };
 
 class Api {
@@ -34,6 +37,11 @@ class Api {
 
   [[nodiscard]] const std::string& engine() const { return m_address.engine; }
   [[nodiscard]] const std::string& socket() const { return m_address.socket; }
+  [[nodiscard]] std::string shown() const { return m_address.shown.empty() ? "'" + m_address.socket + "'" : m_address.shown; }
+  [[nodiscard]] const Call& call() const { return m_call; }
+  /// The ssh connection that leads to it; null: the engine is on this machine.
+  [[nodiscard]] const SshConnection* remote() const { return m_remote.get(); }
+  void came_by(std::shared_ptr<const SshConnection> connection) { m_remote = std::move(connection); }
   /// "20.10.24", "4.3.1".
   [[nodiscard]] const std::string& version();
   [[nodiscard]] const std::string& api_version();
@@ -68,6 +76,15 @@ class Api {
   /// The last `lines` of what its main process wrote.
   [[nodiscard]] std::string output_tail(const std::string& id, int lines);
 
+  // Files in a container, whether it runs or not.
+
+  /// Unpacks a tar archive below `path`, which exists.
+  void put_archive(const std::string& what, const std::string& id, const std::string& path, const std::string& archive);
+  /// The same, read from a descriptor to its end.
+  void put_archive(const std::string& what, const std::string& id, const std::string& path, int archive_fd);
+  /// A tar archive of `path`; empty: there is none.
+  [[nodiscard]] std::string get_archive(const std::string& id, const std::string& path);
+
   // Images.
 
   /// null: not here.
@@ -90,12 +107,15 @@ class Api {
  private:
   void connect();
   void negotiate();
+  [[nodiscard]] Response send(Request request, const Connection::Sink& sink);
+  void put(const std::string& what, const std::string& id, const std::string& path, Request request);
   [[nodiscard]] Response first_answer(const char* path);
   [[nodiscard]] std::string target(const std::string& path) const;
 
   const Call& m_call;
   Address m_address;
   Connection m_connection{Fd()};
+  std::shared_ptr<const SshConnection> m_remote;
   std::string m_version, m_api_version, m_libpod_version;
 };
 

@@ -34,7 +34,10 @@ class HolderDirectory {
 };
 
 /// What the agent writes from now on, to call.output(), until it ends.
-void follow_output(const Call& call, session::Client client);
+void follow_output(const Call& call, session::Client& client);
+
+/// The same as hand_over_output(), of the holder's directory as an engine packed it (tar).
+void hand_over_copied_output(const Call& call, const std::string& archive, std::int64_t tail);
 
 /// The agent's environment: the image's, what the runtime sets, what the user asked for, later ones first.
 [[nodiscard]] std::vector<std::string> agent_environment(const json::value& image_env, const std::string& home, const std::string& name,

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include <boost/beast/http/basic_parser.hpp>
+#include <cstdio>
 #include <cstring>
 
 namespace kortex::engine {
@@ -62,7 +63,9 @@ std::string head_of(const Request& request) {
   std::string out = request.method;
   out += ' ' + request.target + " HTTP/1.1\r\nHost: engine\r\nUser-Agent: kortex\r\n" + request.more_headers;
   const bool bodyless = request.body.empty() && std::strcmp(request.method, "POST") != 0;
-  if (!bodyless) {
+  if (request.body_fd >= 0) {
+    out += std::string("Content-Type: ") + request.content_type + "\r\nTransfer-Encoding: chunked\r\n";
+  } else if (!bodyless) {
     if (!request.body.empty()) out += std::string("Content-Type: ") + request.content_type + "\r\n";
     out += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
   }
@@ -121,6 +124,20 @@ void Connection::send(const Call& call, std::string_view bytes) {
   }
 }
 
+void Connection::send_chunks(const Call& call, int fd) {
+  std::vector<char> buffer(256 * 1024);
+  for (;;) {
+    call.wait_readable(fd);
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0) throw std::system_error(errno, std::generic_category(), "cannot read what is to be sent");
+    char size[32];
+    std::snprintf(size, sizeof size, "%zx\r\n", static_cast<std::size_t>(got));
+    send(call, size + std::string(buffer.data(), static_cast<std::size_t>(got)) + "\r\n");
+    if (got == 0) return;
+  }
+}
+
 bool Connection::receive(const Call& call) {
   char buffer[64 * 1024];
   for (;;) {
@@ -147,6 +164,7 @@ Response Connection::exchange(const Call& call, const Request& request, const Si
     }
   } guard{m_socket};
   send(call, head_of(request) + request.body);
+  if (request.body_fd >= 0) send_chunks(call, request.body_fd);
   Response response;
   Parser parser(response, sink);
   bool starved = m_unread.empty();

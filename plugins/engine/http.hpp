@@ -24,6 +24,7 @@ struct Request {
   std::string body;  ///< JSON, unless `content_type` says otherwise
   const char* content_type = "application/json";
   std::string more_headers = {};  ///< "Name: value\r\n"...
+  int body_fd = -1;  ///< read to its end and sent in chunks, instead of `body`; borrowed
 };
 
 struct Response {
@@ -61,6 +62,7 @@ class Connection {
 
  private:
   void send(const Call& call, std::string_view bytes);
+  void send_chunks(const Call& call, int fd);
   /// False at the end of the stream.
   [[nodiscard]] bool receive(const Call& call);
 

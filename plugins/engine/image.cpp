@@ -5,6 +5,7 @@
 
 #include <kortex/fd.hpp>
 
+#include "engine/credentials.hpp"
 #include "engine/plan.hpp"
 
 namespace kortex::engine {
@@ -57,11 +58,12 @@ std::string last_line(const std::string& text) {
 
 std::string built_image_name(const std::string& key) { return "localhost/kortex-" + key + ":latest"; }
 
-void ensure_image(const Call& call, Api& api, const std::string& name, const std::string& pull_hint) {
+void ensure_image(const Call& call, Api& api, const std::string& name, const std::string& pull_hint,
+                  const std::vector<std::string>& credential_files) {
   if (!api.image(name).is_null()) return;
   call.progress("pull", "fetching image " + name);
   try {
-    api.pull(name, "", [&](std::int64_t done, std::int64_t total, const std::string& status) {
+    api.pull(name, registry_auth(call, credential_files, name), [&](std::int64_t done, std::int64_t total, const std::string& status) {
       call.progress("pull", status.empty() ? name : status, done, total);
     });
   } catch (const Cancelled&) {

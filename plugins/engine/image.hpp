@@ -17,8 +17,10 @@ inline constexpr const char* default_image = "docker.io/library/debian:stable-sl
 /// The tag of what is built for an instance; remove() takes it away.
 [[nodiscard]] std::string built_image_name(const std::string& key);
 
-/// Fetches `name` unless the engine has it. `pull_hint`: what to type to fetch it by hand.
-void ensure_image(const Call& call, Api& api, const std::string& name, const std::string& pull_hint);
+/// Fetches `name` unless the engine has it. `pull_hint`: what to type to fetch it by hand. `credential_files`: see
+/// registry_auth().
+void ensure_image(const Call& call, Api& api, const std::string& name, const std::string& pull_hint,
+                  const std::vector<std::string>& credential_files);
 
 /// Builds by the engine's own program (`command`: {"docker", "-H", "unix:///..."}): it knows ignore files, build
 /// secrets and registries' credentials. Shows the steps; the end of the log is the error's detail.

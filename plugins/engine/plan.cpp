@@ -12,12 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// True for `path` itself and whatever is below it.
-bool is_within(const std::string& inner, const std::string& outer) {
-  if (inner == outer || outer == "/") return true;
-  return inner.size() > outer.size() && inner.compare(0, outer.size(), outer) == 0 && inner[outer.size()] == '/';
-}
-
 std::string common_parent(const std::string& a, const std::string& b) {
   fs::path out;
   const fs::path left(a), right(b);
@@ -56,6 +50,13 @@ void make_directory(const std::string& path, const Identity& owner) {
 
 }  // namespace
 
+std::string home_of(const Places& places) { return places.home.empty() || places.home == "/" ? "/home/agent" : places.home; }
+
+bool is_within(const std::string& inner, const std::string& outer) {
+  if (inner == outer || outer == "/") return true;
+  return inner.size() > outer.size() && inner.compare(0, outer.size(), outer) == 0 && inner[outer.size()] == '/';
+}
+
 std::string outside_git_directory(const std::string& sources) {
   constexpr const char* marker = "gitdir: ";
   const std::string line = first_line_of(sources + "/.git");
@@ -70,11 +71,10 @@ std::string outside_git_directory(const std::string& sources) {
   return error || is_within(real, sources) ? std::string() : real;
 }
 
-Container plan(const Ref& ref, const Workspace& workspace, const Places& places, const Identity& identity, const std::string& image,
-               const std::string& plugin_version) {
+Container basic_plan(const Ref& ref, const Workspace& workspace, const std::string& session_program, const Identity& identity, const std::string& image) {
   if (workspace.target_path.empty() || workspace.target_path == "/" || workspace.source_path == "/")
     throw Error(KORTEX_E_INVALID, "cannot create '" + std::string(ref.name()) + "': '/' cannot be the sources of a container");
-  if (places.session_program.empty())
+  if (session_program.empty())
     throw Error(KORTEX_E_UNAVAILABLE, "cannot create '" + std::string(ref.name()) + "': the session holder 'kortex-session' is not installed");
   if (workspace.network_denied && !workspace.ports.empty())
     throw Error(KORTEX_E_INVALID, "cannot create '" + std::string(ref.name()) + "': ports cannot be reached with network mode 'deny'");
@@ -92,10 +92,24 @@ Container plan(const Ref& ref, const Workspace& workspace, const Places& places,
   out.cpus_milli = workspace.cpus_milli;
   out.memory_bytes = workspace.memory_bytes;
   out.processes = workspace.processes;
+  return out;
+}
+
+void label(Container& container, const Ref& ref, const Workspace& workspace, const std::string& plugin_version, const std::string& home) {
+  container.labels = workspace.labels;
+  container.labels.emplace_back(label_key, ref.key());
+  container.labels.emplace_back(label_name, ref.name());
+  container.labels.emplace_back(label_version, plugin_version);
+  container.labels.emplace_back(label_home, home);
+}
+
+Container plan(const Ref& ref, const Workspace& workspace, const Places& places, const Identity& identity, const std::string& image,
+               const std::string& plugin_version) {
+  Container out = basic_plan(ref, workspace, places.session_program, identity, image);
 
   // The agent's home keeps what it writes there. Root's home is the image's own, with the tools it brings;
   // a home among the sources is there already.
-  const std::string home = places.home.empty() || places.home == "/" ? "/home/agent" : places.home;
+  const std::string home = home_of(places);
   const bool is_images_own = identity.uid == 0 && home == "/root";
   if (!is_images_own && !is_within(home, workspace.target_path))
     out.mounts.push_back({places.state_dir + "/home", home, false, false});
@@ -120,11 +134,7 @@ Container plan(const Ref& ref, const Workspace& workspace, const Places& places,
   out.mounts.push_back({places.session_program, holder_program, true, false});
   out.mounts.push_back({places.state_dir + "/session", holder_directory, false, false});
 
-  out.labels = workspace.labels;
-  out.labels.emplace_back(label_key, ref.key());
-  out.labels.emplace_back(label_name, ref.name());
-  out.labels.emplace_back(label_version, plugin_version);
-  out.labels.emplace_back(label_home, home);
+  label(out, ref, workspace, plugin_version, home);
   if (!git.empty()) out.labels.emplace_back(label_git, git);
   out.relabel = first_line_of("/sys/fs/selinux/enforce") == "1";
   return out;

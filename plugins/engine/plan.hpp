@@ -53,6 +53,17 @@ struct Places {
 [[nodiscard]] Container plan(const Ref& ref, const Workspace& workspace, const Places& places, const Identity& identity,
                              const std::string& image, const std::string& plugin_version);
 
+// Its parts, for those who make another plan of them: what does not depend on where the engine is, and the labels.
+[[nodiscard]] Container basic_plan(const Ref& ref, const Workspace& workspace, const std::string& session_program, const Identity& identity,
+                                   const std::string& image);
+void label(Container& container, const Ref& ref, const Workspace& workspace, const std::string& plugin_version, const std::string& home);
+
+/// Of the agent: the path of the user's own, that paths in configurations mean by $HOME.
+[[nodiscard]] std::string home_of(const Places& places);
+
+/// True for `outer` itself and whatever is below it.
+[[nodiscard]] bool is_within(const std::string& inner, const std::string& outer);
+
 /// Makes the directories on this machine that the container's mounts need, owned by the identity.
 void prepare_directories(const Container& container, const Places& places);
 

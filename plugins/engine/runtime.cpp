@@ -11,6 +11,7 @@
 #include "engine/holder.hpp"
 #include "engine/image.hpp"
 #include "engine/instance_view.hpp"
+#include "engine/remote.hpp"
 
 namespace kortex::engine {
 namespace {
@@ -48,17 +49,37 @@ std::string environment(const char* name) {
 
 std::vector<Option> engine_options(const std::string& host_help) {
   return {{"image", std::string("image of the container; without it the configuration's, else ") + default_image},
-          {"host", host_help, KORTEX_OPT_STRING, KORTEX_OPT_GLOBAL}};
+          {"host", host_help, KORTEX_OPT_STRING, KORTEX_OPT_GLOBAL},
+          {"sources", "where the sources are on the machine of a remote engine; without it the same path as here"},
+          {"sync", "'copy': the container on a remote engine gets a copy of the sources that are here", KORTEX_OPT_ENUM, 0, std::nullopt, {"none", "copy"}}};
 }
 
 std::string socket_path_of(const std::string& host) {
   if (host.rfind("unix://", 0) == 0 && host.size() > 8 && host[7] == '/') return host.substr(7);
   if (!host.empty() && host.front() == '/') return host;
-  if (host.rfind("ssh://", 0) == 0 || host.rfind("tcp://", 0) == 0)
-    throw Error(KORTEX_E_UNSUPPORTED, "cannot use engine '" + host + "': only engines of this machine can be used",
-                "--runtime-option host=unix:///PATH");
+  if (host.rfind("tcp://", 0) == 0)
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot use engine '" + host + "': engines of other machines are reached by ssh only",
+                "--runtime-option host=ssh://USER@MACHINE");
   throw Error(KORTEX_E_INVALID, "cannot use engine '" + host + "': not an address", "--runtime-option host=unix:///PATH");
 }
+
+Identity owner_of_sources(Api& api, const Workspace& workspace) {
+  Identity out;
+  if (api.remote() != nullptr) {
+    const RemoteSources sources = remote_sources(api, workspace);
+    out.host_uid = sources.uid;
+    out.host_gid = sources.gid;
+  } else {
+    const bool root = ::geteuid() == 0;
+    out.host_uid = root && workspace.uid >= 0 ? static_cast<std::uint32_t>(workspace.uid) : ::geteuid();
+    out.host_gid = root && workspace.gid >= 0 ? static_cast<std::uint32_t>(workspace.gid) : ::getegid();
+  }
+  out.uid = out.host_uid;
+  out.gid = out.host_gid;
+  return out;
+}
+
+bool EngineRuntime::is_remote(const Ref& ref) const { return SshAddress::parse(read_text(endpoint_file(ref))).has_value(); }
 
 std::unique_ptr<Api> EngineRuntime::connect(const Call& call, const Ref& ref) const { return connect(call, read_text(endpoint_file(ref))); }
 
@@ -88,7 +109,8 @@ Probe EngineRuntime::probe(Call& call) {
   out.backend = api->engine() + " " + api->version();
   out.facts = facts(*api);
   out.facts.emplace_back("api", api->api_version());
-  out.facts.emplace_back("socket", api->socket());
+  out.facts.emplace_back("socket", api->remote() == nullptr ? api->socket() : api->remote()->machine().socket);
+  if (api->remote() != nullptr) out.facts.emplace_back("machine", api->remote()->machine().destination);
   return out;
 }
 
@@ -97,8 +119,18 @@ Guarantees EngineRuntime::guarantees(Call& call, const Workspace& workspace) {
   Guarantees out;
   out.isolation = Isolation::container;
   out.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_HOST_LOOPBACK | KORTEX_GUARANTEE_MOUNTS |
-                 KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_PORTS | KORTEX_GUARANTEE_IMAGE | KORTEX_GUARANTEE_BUILD |
+                 KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_IMAGE | KORTEX_GUARANTEE_BUILD |
                  KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH | resources(*api);
+  if (api->remote() != nullptr) {
+    // A port would be published on the other machine's loopback, where nobody of this one gets to.
+    out.exposure = remote_exposure(*api, workspace);
+    if (!workspace.network_denied)
+      out.exposure.push_back("the network as " + api->engine() + " gives it on '" + api->remote()->machine().destination + "', that machine's own loopback not included");
+    out.exposure.push_back("the kernel of '" + api->remote()->machine().destination + "'");
+    return out;
+  }
+  refuse_remote_options(workspace);
+  out.enforces |= KORTEX_GUARANTEE_PORTS;
   out.exposure.push_back("the sources in '" + workspace.source_path + "', to read and to write");
   if (const std::string git = outside_git_directory(workspace.source_path); !git.empty())
     out.exposure.push_back("the git repository in '" + git + "' that the sources are a worktree of, to read and to write");
@@ -118,44 +150,66 @@ Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& work
   std::string image = !given.empty() ? given : !workspace.image.empty() ? workspace.image : default_image;
   const bool build = given.empty() && !workspace.build_context.empty();
   if (build) image = built_image_name(ref.key());
-  const Container container =
-      plan(ref, workspace, places(ref), identity(*api, workspace), image, m_plugin_version);
+  const bool remote = api->remote() != nullptr;
+  if (!remote) refuse_remote_options(workspace);
+  const Identity who = identity(*api, workspace);
+  const Container container = remote ? remote_plan(*api, ref, workspace, places(ref), who, image, m_plugin_version)
+                                     : plan(ref, workspace, places(ref), who, image, m_plugin_version);
 
   if (!endpoint.empty()) std::ofstream(endpoint_file(ref)) << endpoint << '\n';
-  std::vector<std::string> program = command(endpoint);
+  // Where ssh leads to the engine, its program takes the same way as we do.
+  const std::vector<std::string> program = command(remote ? api->socket() : endpoint.empty() ? "" : socket_path_of(endpoint));
   if (build) {
     build_image(call, program, image, ref.key(), workspace);
   } else {
-    std::string pull;
-    for (const std::string& word : program) pull += word + " ";
-    ensure_image(call, *api, image, pull + "pull " + image);
+    std::string pull = remote ? api->remote()->machine().by_hand + " " + api->engine() + " " : "";
+    if (!remote)
+      for (const std::string& word : program) pull += word + " ";
+    ensure_image(call, *api, image, pull + "pull " + image, credential_files());
   }
-  prepare_directories(container, places(ref));
+  if (!remote) prepare_directories(container, places(ref));
   for (const auto& [key, value] : container.labels)
     if (key == label_git) call.log(KORTEX_LOG_INFO, "the sources are a git worktree: '" + value + "' is mounted too");
   const std::string id = create_container(*api, "create the container of " + quoted(ref), container);
+  if (remote) fill_container(call, *api, ref, id, container, workspace, m_host.session_program());
   return from_inspect(api->inspect(id));
 }
 
-void EngineRuntime::start_holder(Call& call, Api& api, const Ref& ref, const json::value& container, const Workspace& workspace,
-                                 const std::vector<std::string>& env) const {
+SessionAccess EngineRuntime::reach_holder(Call& call, Api& api, const Ref& ref, const json::value& container) const {
   const HolderDirectory directory(ref.state_dir());
   const std::string id = text_at(container, {"Id"});
   const std::string word = text_at(container, {"State", "Status"});
   if (word == "paused") api.unpause("wake the container of " + quoted(ref), id);
-  bool serving = false;
+  const bool runs = word == "running" || word == "paused";
   const auto is_running = [&] { return flag_at(api.inspect(id), {"State", "Running"}); };
-  if (word == "running" || word == "paused") {
-    serving = directory.wait_until_serving(call, is_running, [] {});
-  } else {
-    directory.clear();
-    serving = directory.wait_until_serving(call, is_running, [&] { api.start("start the container of " + quoted(ref), id); });
+  const auto begin = [&] {
+    if (!runs) api.start("start the container of " + quoted(ref), id);
+  };
+  if (api.remote() == nullptr) {
+    if (!runs) directory.clear();
+    if (!directory.wait_until_serving(call, is_running, begin)) return {};
+    return session_of(ref, &api);
   }
-  if (!serving)
-    throw Error(KORTEX_E_BACKEND, "cannot start the container of " + quoted(ref) + ": its session holder ended at once", "", api.output_tail(id, 20));
+  begin();
+  for (;;) {
+    try {
+      return session_of(ref, &api);
+    } catch (const session::Error& error) {
+      // The engine has told of the start; the holder is there some milliseconds later, and an attempt takes longer.
+      if (error.code != KORTEX_E_NOT_FOUND) throw;
+      if (!is_running()) return {};
+      call.throw_if_cancelled();
+    }
+  }
+}
 
-  session::Client client = session::Client::connect(directory.socket());
-  if (client.status().agent != session::Status::Agent::not_started) return;
+void EngineRuntime::start_holder(Call& call, Api& api, const Ref& ref, const json::value& container, const Workspace& workspace,
+                                 const std::vector<std::string>& env) const {
+  const std::string id = text_at(container, {"Id"});
+  SessionAccess session = reach_holder(call, api, ref, container);
+  if (!session)
+    throw Error(KORTEX_E_BACKEND, "cannot start the container of " + quoted(ref) + ": its session holder ended at once", "", api.output_tail(id, 20));
+  if (session.client().status().agent != session::Status::Agent::not_started) return;
   const json::value* labels = find(container, {"Config", "Labels"});
   const json::value* image_env = find(container, {"Config", "Env"});
   const std::string home = labels == nullptr ? "" : text_at(*labels, {label_home});
@@ -165,7 +219,7 @@ void EngineRuntime::start_holder(Call& call, Api& api, const Ref& ref, const jso
   program.cwd = workspace.target_path;
   program.tty = true;
   try {
-    client.start_agent(program);
+    session.client().start_agent(program);
   } catch (const session::Error&) {
     // No container is left running without its agent.
     api.kill("stop the container of " + quoted(ref), id);
@@ -173,12 +227,21 @@ void EngineRuntime::start_holder(Call& call, Api& api, const Ref& ref, const jso
   }
 }
 
+SessionAccess EngineRuntime::session_of(const Ref& ref, Api* api) const {
+  SessionAccess out;
+  if (api != nullptr && api->remote() != nullptr)
+    out.relay = Relay::open(*api, *ref.id() != '\0' ? ref.id() : ref.key());
+  else
+    out.here = std::make_unique<session::Client>(session::Client::connect(HolderDirectory(ref.state_dir()).socket()));
+  return out;
+}
+
 Instance EngineRuntime::start(Call& call, const Ref& ref, const Workspace& workspace, const std::vector<std::string>& env) {
   const std::unique_ptr<Api> api = connect(call, ref);
   const json::value container = need_container(*api, ref);
   const std::string id = text_at(container, {"Id"});
   // Made by create(); somebody may have tidied up since.
-  if (::access((std::string(ref.state_dir()) + "/session").c_str(), F_OK) != 0)
+  if (api->remote() == nullptr && ::access((std::string(ref.state_dir()) + "/session").c_str(), F_OK) != 0)
     prepare_directories(plan(ref, workspace, places(ref), identity(*api, workspace), "", m_plugin_version), places(ref));
   start_holder(call, *api, ref, container, workspace, env);
   return from_inspect(api->inspect(id));
@@ -197,8 +260,8 @@ Instance EngineRuntime::stop(Call& call, const Ref& ref, const StopMode& mode) {
   }
   const std::chrono::milliseconds grace = mode.grace.value_or(std::chrono::seconds(10));
   try {
-    session::Client client = session::Client::connect(HolderDirectory(ref.state_dir()).socket());
-    client.stop(static_cast<int>(grace.count()), call.raw()->cancel_fd);
+    SessionAccess session = session_of(ref, api.get());
+    session.client().stop(static_cast<int>(grace.count()), call.raw()->cancel_fd);
   } catch (const Cancelled&) {
     throw;
   } catch (const session::Error& error) {
@@ -226,7 +289,22 @@ void EngineRuntime::inspect(Call& call, const std::vector<Ref>& refs) {
   std::map<std::string, std::vector<const Ref*>> by_endpoint;
   for (const Ref& ref : refs) by_endpoint[read_text(endpoint_file(ref))].push_back(&ref);
   for (const auto& [endpoint, here] : by_endpoint) {
-    const std::unique_ptr<Api> api = connect(call, endpoint);
+    std::unique_ptr<Api> api;
+    try {
+      api = connect(call, endpoint);
+    } catch (const Cancelled&) {
+      throw;
+    } catch (const Error& error) {
+      // One engine's absence costs its own rows.
+      if (by_endpoint.size() == 1 || error.code == KORTEX_E_TIMEOUT) throw;
+      call.log(KORTEX_LOG_WARN, error.what());
+      for (const Ref* ref : here) {
+        Instance unknown;
+        unknown.status = error.what();
+        call.emit(*ref, unknown);
+      }
+      continue;
+    }
     if (here.size() == 1) {
       const json::value container = find_container(*api, *here[0]);
       call.emit(*here[0], container.is_null() ? gone() : from_inspect(container));
@@ -255,14 +333,16 @@ void EngineRuntime::list(Call& call) {
 
 template <class Session>
 Exit EngineRuntime::in_session(Call& call, const Ref& ref, Session&& session) const {
+  std::unique_ptr<Api> api;
   try {
-    session::Client client = session::Client::connect(HolderDirectory(ref.state_dir()).socket());
-    const session::End end = session(client);
+    if (is_remote(ref)) api = connect(call, ref);
+    SessionAccess access = session_of(ref, api.get());
+    const session::End end = session(access.client());
     return {end.how, end.code};
   } catch (const session::Error& error) {
     if (error.code == KORTEX_E_CANCELLED) throw;
     // The holder is not there or vanished: the engine knows what became of it.
-    const std::unique_ptr<Api> api = connect(call, ref);
+    if (!api) api = connect(call, ref);
     const Instance now = from_inspect(need_container(*api, ref));
     if (now.state == State::running) throw;
     if (now.state == State::paused) not_running(ref, "paused");
@@ -293,11 +373,17 @@ Exit EngineRuntime::terminal(Call& call, const Ref& ref, const Execution& execut
 }
 
 void EngineRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request) {
-  const HolderDirectory directory(ref.state_dir());
-  directory.hand_over_output(call, request.tail);
+  std::unique_ptr<Api> api;
+  if (is_remote(ref)) {
+    api = connect(call, ref);
+    hand_over_copied_output(call, api->get_archive(*ref.id() != '\0' ? ref.id() : ref.key(), holder_directory), request.tail);
+  } else {
+    HolderDirectory(ref.state_dir()).hand_over_output(call, request.tail);
+  }
   if (!request.follow) return;
   try {
-    follow_output(call, session::Client::connect(directory.socket()));
+    SessionAccess session = session_of(ref, api.get());
+    follow_output(call, session.client());
   } catch (const session::Error& error) {
     // Nobody there: the agent has ended, and all it wrote has been shown.
     if (error.code != KORTEX_E_NOT_FOUND) throw;

@@ -10,8 +10,17 @@
 
 #include "engine/api.hpp"
 #include "engine/plan.hpp"
+#include "engine/relay.hpp"
 
 namespace kortex::engine {
+
+/// The session holder's client, and what carries its bytes where the container is on another machine.
+struct SessionAccess {
+  std::unique_ptr<Relay> relay;
+  std::unique_ptr<session::Client> here;
+  explicit operator bool() const { return relay != nullptr || here != nullptr; }
+  session::Client& client() { return relay ? relay->client() : *here; }
+};
 
 class EngineRuntime : public Runtime, public Execs, public Terminals, public Logs, public Waits, public Lists {
  public:
@@ -46,8 +55,10 @@ class EngineRuntime : public Runtime, public Execs, public Terminals, public Log
   [[nodiscard]] virtual std::uint64_t resources(Api& api) const = 0;
   /// Returns the id.
   [[nodiscard]] virtual std::string create_container(Api& api, const std::string& what, const Container& container) const = 0;
-  /// The engine's own program, pointed at the endpoint.
-  [[nodiscard]] virtual std::vector<std::string> command(const std::string& endpoint) const = 0;
+  /// The engine's own program, pointed at a socket; at its usual place when that is empty.
+  [[nodiscard]] virtual std::vector<std::string> command(const std::string& socket) const = 0;
+  /// Where the engine's own program keeps what registries want to know.
+  [[nodiscard]] virtual std::vector<std::string> credential_files() const = 0;
   /// Further lines of `runtime info`.
   [[nodiscard]] virtual KeyValues facts(Api& api) const = 0;
 
@@ -59,6 +70,10 @@ class EngineRuntime : public Runtime, public Execs, public Terminals, public Log
   [[nodiscard]] Places places(const Ref& ref) const;
   void start_holder(Call& call, Api& api, const Ref& ref, const json::value& container, const Workspace& workspace,
                     const std::vector<std::string>& env) const;
+  /// The holder of a container that is running or has just been started; null: it ended at once.
+  [[nodiscard]] SessionAccess reach_holder(Call& call, Api& api, const Ref& ref, const json::value& container) const;
+  [[nodiscard]] bool is_remote(const Ref& ref) const;
+  [[nodiscard]] SessionAccess session_of(const Ref& ref, Api* api) const;
   template <class Session>
   [[nodiscard]] Exit in_session(Call& call, const Ref& ref, Session&& session) const;
 
@@ -73,7 +88,11 @@ class EngineRuntime : public Runtime, public Execs, public Terminals, public Log
 /// --runtime-option: of one instance, and of the runtime (`host`).
 [[nodiscard]] std::vector<Option> engine_options(const std::string& host_help);
 
-/// "unix:///path" → "/path". Throws UNSUPPORTED for ssh and tcp, INVALID for the rest.
+/// Who the agent is, unless the engine has its own idea: the user, here or on the engine's machine, or, where that is
+/// root, the owner of the sources.
+[[nodiscard]] Identity owner_of_sources(Api& api, const Workspace& workspace);
+
+/// "unix:///path" → "/path". Throws UNSUPPORTED for tcp, INVALID for the rest.
 [[nodiscard]] std::string socket_path_of(const std::string& host);
 
 }  // namespace kortex::engine

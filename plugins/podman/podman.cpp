@@ -1,4 +1,5 @@
-/// The podman runtime: podman of this machine, rootful or rootless, with or without its API socket enabled.
+/// The podman runtime: podman of this machine, rootful or rootless, with or without its API socket enabled, or of
+/// another machine by ssh.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <kortex/runtime.hpp>
 
 #include "engine/image.hpp"
+#include "engine/remote.hpp"
 #include "engine/runtime.hpp"
 #include "service.hpp"
 
@@ -21,17 +23,30 @@ class Podman : public EngineRuntime {
  public:
   static constexpr const char* license = "Apache-2.0";
   static std::vector<Option> options() {
-    return engine_options("unix:///PATH of a podman API socket; without it CONTAINER_HOST, then podman's own, started when needed");
+    std::vector<Option> out = engine_options(
+        "unix:///PATH of a podman API socket, or ssh://[USER@]MACHINE[:PORT][/PATH]; without it CONTAINER_HOST, then podman's own, started when needed");
+    out.push_back({"connection", "connection of 'podman system connection' to use instead of 'host'", KORTEX_OPT_STRING, KORTEX_OPT_GLOBAL});
+    return out;
   }
   explicit Podman(const Open& open) : EngineRuntime(open, KORTEX_RUNTIME_VERSION) {}
 
  protected:
-  std::string chosen_endpoint(const Call&) const override {
+  std::string chosen_endpoint(const Call& call) const override {
     if (const std::string given = EngineRuntime::options().get("host"); !given.empty()) return given;
-    return environment("CONTAINER_HOST");
+    if (const std::string given = EngineRuntime::options().get("connection"); !given.empty()) return by_name(call, given);
+    if (const std::string given = environment("CONTAINER_HOST"); !given.empty()) {
+      const std::string key = environment("CONTAINER_SSHKEY");
+      return key.empty() || !SshAddress::parse(given) ? given : given + '\t' + key;
+    }
+    const std::string given = environment("CONTAINER_CONNECTION");
+    return given.empty() ? given : by_name(call, given);
   }
 
   std::unique_ptr<Api> connect(const Call& call, const std::string& endpoint) const override {
+    if (const auto ssh = SshAddress::parse(endpoint))
+      return connect_by_ssh(call, host().runtime_dir(), "podman", *ssh,
+                            "u=$(id -u); if [ $u = 0 ]; then s=/run/podman/podman.sock; else s=${XDG_RUNTIME_DIR:-/run/user/$u}/podman/podman.sock; fi\n",
+                            ssh->user == "root" ? "systemctl enable --now podman.socket" : "systemctl --user enable --now podman.socket");
     Address address{"podman", "", "systemctl " + std::string(is_rootless() ? "--user " : "") + "start podman.socket", ""};
     if (!endpoint.empty()) {
       address.socket = socket_path_of(endpoint);
@@ -62,21 +77,24 @@ class Podman : public EngineRuntime {
   }
 
   Identity identity(Api& api, const Workspace& workspace) const override {
-    Identity out;
-    out.host_uid = ::geteuid();
-    out.host_gid = ::getegid();
-    if (is_rootless_there(api)) {
-      out.user_namespace = "keep-id";
-    } else if (::geteuid() == 0) {
-      if (workspace.uid >= 0) out.host_uid = static_cast<std::uint32_t>(workspace.uid);
-      if (workspace.gid >= 0) out.host_gid = static_cast<std::uint32_t>(workspace.gid);
-    }
-    out.uid = out.host_uid;
-    out.gid = out.host_gid;
+    Identity out = owner_of_sources(api, workspace);
+    if (!is_rootless_there(api)) return out;
+    // Whoever runs it, root excepted, is himself in there.
+    out.user_namespace = "keep-id";
     return out;
   }
 
   std::uint64_t resources(Api& api) const override {
+    if (api.remote() != nullptr) {
+      std::uint64_t there = 0;
+      const json::value info = api.ask("ask for the engine's settings", "GET", "/libpod/info");
+      for (const json::value& name : array_at(info, {"host", "cgroupControllers"})) {
+        if (name == "memory") there |= KORTEX_GUARANTEE_MEMORY;
+        if (name == "cpu") there |= KORTEX_GUARANTEE_CPUS;
+        if (name == "pids") there |= KORTEX_GUARANTEE_PROCESSES;
+      }
+      return is_rootless_there(api) && text_at(info, {"host", "cgroupVersion"}) != "v2" ? 0 : there;
+    }
     // What podman itself looks at; asking it (/libpod/info) takes half a second, because it runs programs for that.
     const std::string root = "/sys/fs/cgroup";
     const auto names = [](const std::string& file) {
@@ -110,14 +128,39 @@ class Podman : public EngineRuntime {
     }
   }
 
-  std::vector<std::string> command(const std::string& endpoint) const override {
-    if (endpoint.empty()) return {"podman"};
-    return {"podman", "--url", "unix://" + socket_path_of(endpoint)};
+  std::vector<std::string> command(const std::string& socket) const override {
+    if (socket.empty()) return {"podman"};
+    return {"podman", "--url", "unix://" + socket};
+  }
+
+  std::vector<std::string> credential_files() const override {
+    if (const std::string given = environment("REGISTRY_AUTH_FILE"); !given.empty()) return {given};
+    const std::string home = environment("HOME"), config = environment("XDG_CONFIG_HOME");
+    return {environment("XDG_RUNTIME_DIR") + "/containers/auth.json", (config.empty() ? home + "/.config" : config) + "/containers/auth.json",
+            home + "/.docker/config.json"};
   }
 
   KeyValues facts(Api& api) const override { return {{"rootless", is_rootless_there(api) ? "yes" : "no"}}; }
 
  private:
+  static std::string by_name(const Call& call, const std::string& name) {
+    Process process;
+    process.argv = {"podman", "system", "connection", "list", "--format", "json"};
+    const ProcessResult listed = call.run(process);
+    boost::system::error_code error;
+    const json::value connections = json::parse(listed.out, error);
+    if (listed.exit_code == 0 && !error && connections.is_array())
+      for (const json::value& connection : connections.get_array()) {
+        // Older ones mark the default in the name itself.
+        std::string its = text_at(connection, {"Name"});
+        if (!its.empty() && its.back() == '*') its.pop_back();
+        if (its != name) continue;
+        const std::string uri = text_at(connection, {"URI"}), key = text_at(connection, {"Identity"});
+        return key.empty() || !SshAddress::parse(uri) ? uri : uri + '\t' + key;
+      }
+    throw Error(KORTEX_E_INVALID, "cannot use podman connection '" + name + "': there is none of that name", "podman system connection list", listed.err);
+  }
+
   static void need_program() {
     const std::string path = environment("PATH");
     for (std::size_t at = 0; at <= path.size();) {
@@ -130,6 +173,7 @@ class Podman : public EngineRuntime {
 
   /// An ordinary user may have been let in to root's socket; his own podman listens at a socket of his own.
   static bool is_rootless_there(const Api& api) {
+    if (api.remote() != nullptr) return api.remote()->machine().uid != 0 && !api.remote()->machine().socket_is_roots;
     struct stat about {};
     return is_rootless() && (::stat(api.socket().c_str(), &about) != 0 || about.st_uid != 0);
   }

@@ -209,7 +209,8 @@ static void accept_client(struct holder *h) {
 static bool somebody_waits(const struct holder *h) {
   for (unsigned i = 0; i < CONNECTIONS_MAX; ++i) {
     const struct connection *c = &h->connections[i];
-    if (c->fd >= 0 && (c->queue.size || (c->role == ROLE_RUNNER && !c->finishing))) return true;
+    /* one that has been told of its end closes when it has it: a relay in our pid namespace would be killed with us before */
+    if (c->fd >= 0 && (c->queue.size || c->finishing || c->role == ROLE_RUNNER)) return true;
   }
   return false;
 }

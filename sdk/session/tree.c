@@ -89,16 +89,35 @@ static bool ignores_termination(pid_t pid) {
   return !line || (strtoull(line + 8, NULL, 16) & 1ull << (SIGTERM - 1));
 }
 
-/* As pid 1 of a pid namespace everything else in it belongs to the instance, entered from outside or not. */
-static void for_each(void (*act)(pid_t)) {
+/* `kortex-session relay`, entered from outside (it has no parent in here): it carries the end of the session to a client
+ * that is elsewhere, and ends by itself when it has. */
+static bool is_relay(const struct process *p) {
+  char path[64], its[256], ours[256];
+  if (p->parent != 0) return false;
+  snprintf(path, sizeof path, "/proc/%d/exe", (int)p->pid);
+  const ssize_t length = readlink(path, its, sizeof its);
+  return length > 0 && length == readlink("/proc/self/exe", ours, sizeof ours) && memcmp(its, ours, (size_t)length) == 0;
+}
+
+/* As pid 1 of a pid namespace everything else in it belongs to the instance, entered from outside or not. Returns how many
+ * were left alone. */
+static size_t for_each(void (*act)(pid_t)) {
   struct table table = {0};
   const bool all = getpid() == 1;
+  size_t spared = 0;
   if (list_processes(&table)) {
     if (!all) mark_descendants(&table);
-    for (size_t i = 0; i < table.count; ++i)
-      if (table.at[i].pid != getpid() && (all || table.at[i].ours)) act(table.at[i].pid);
+    for (size_t i = 0; i < table.count; ++i) {
+      const struct process *p = &table.at[i];
+      if (p->pid == getpid() || !(all || p->ours)) continue;
+      if (all && is_relay(p))
+        ++spared;
+      else
+        act(p->pid);
+    }
   }
   free(table.at);
+  return spared;
 }
 
 static void terminate(pid_t pid) {
@@ -113,8 +132,6 @@ static void end(pid_t pid) { kill(pid, SIGKILL); }
 void tree_terminate(void) { for_each(terminate); }
 
 void tree_kill(void) {
-  if (getpid() == 1)
-    kill(-1, SIGKILL);
-  else
-    for_each(end);
+  /* by walking, a fork may slip through; with nobody to be spared there is a way that misses none */
+  if (for_each(end) == 0 && getpid() == 1) kill(-1, SIGKILL);
 }

@@ -1,71 +1,23 @@
-"""A runtime on a real engine, through the real binary: engine_test.py podman|rootless|docker [Test.name...]"""
+"""A runtime on a real engine, through the real binary: engine_test.py podman|rootless|docker|podman-ssh|docker-ssh [Test.name...]"""
+import base64
 import hashlib
+import http.server
 import json
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 import unittest
 import urllib.request
 
-from place import DIRECTORY, ENGINE, FACTS, IMAGE, RUNTIME  # first: it decides who we are and where the binary is
+from place import DIRECTORY, ENGINE, IMAGE, REMOTE, RUNTIME  # first: it decides who we are and where the binary is
+from engine_case import ROOT, EngineTest
 from fixture import Fixture
-from sandbox import BINARY, SOON, TestCase
+from sandbox import BINARY, SOON
 
-ROOT = os.geteuid() == 0
 CROWD = int(os.environ.get("KORTEX_CROWD", "100"))
-
-
-class EngineTest(TestCase):
-    def setUp(self):
-        super().setUp()
-        self.sandbox.env.update(FACTS["env"])
-        self.sandbox.env["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
-
-    def tearDown(self):
-        try:
-            left = self.containers()
-            if left:
-                self.engine("rm", "-f", *left)
-        finally:
-            super().tearDown()
-
-    def engine(self, *arguments):
-        """The engine's own program."""
-        done = self.sandbox.run(RUNTIME, *arguments)
-        self.assertEqual(done.status, 0, str(done))
-        return done.stdout
-
-    def containers(self):
-        """Of this test's sandbox: other tests may be at work beside it."""
-        ids = self.engine("ps", "-aq", "--no-trunc", "--filter", "label=io.kortex.key").split()
-        if not ids:
-            return []
-        described = json.loads(self.engine("inspect", *ids))
-        return [item["Id"] for item in described if any(str(self.sandbox.path) in mount.get("Source", "") for mount in item["Mounts"])]
-
-    def create(self, name="w", *more, agent=("sh",), configuration=None, start=True):
-        self.sandbox.agent(name, *agent)
-        if configuration is not None:
-            folder = self.sandbox.project / ".kortex"
-            folder.mkdir(exist_ok=True)
-            (folder / "workspace.json").write_text(json.dumps(configuration))
-        image = [] if any("image=" in str(word) for word in more) or "build" in (configuration or {}) else ["--runtime-option", f"image={IMAGE}"]
-        self.ok("init", self.sandbox.project, "--runtime", RUNTIME, "--name", name, "--agent", name, *image, *more, *(["--start"] if start else []))
-        return name
-
-    def state(self, name="w"):
-        return self.show(name)["state"]
-
-    def show(self, name="w"):
-        return self.ok("show", name, "-o", "json").json()
-
-    def container(self, name="w"):
-        return self.show(name)["runtime"]["instance_id"]
-
-    def inside(self, *command, name="w", **options):
-        return self.ok("exec", name, "--", *command, **options).stdout
 
 
 class Lifecycle(EngineTest):
@@ -304,6 +256,11 @@ class Sandboxing(EngineTest):
         self.assertEqual(self.show()["info"]["git_directory"], str(main / ".git"))
 
     def test_a_port_is_reached_on_loopback(self):
+        if REMOTE:
+            (self.sandbox.project / ".kortex").mkdir()
+            (self.sandbox.project / ".kortex/workspace.json").write_text(json.dumps({"ports": [8080]}))
+            self.assert_ended(self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME), 7, stderr="ports")
+            return
         self.create(configuration={"ports": [8080]})
         shown = self.show()["forwards"]
         self.assertEqual([(f["target"], f["bind"]) for f in shown], [(8080, "127.0.0.1")], shown)
@@ -362,9 +319,53 @@ class Images(EngineTest):
         done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME, "--runtime-option", "image=localhost/kortex-nowhere:1")
         self.assertEqual(done.status, 1, str(done))
         self.assertIn("image 'localhost/kortex-nowhere:1' is not here and cannot be fetched", done.stderr)
-        self.assertRegex(done.stderr, rf"hint: {RUNTIME}.* pull localhost/kortex-nowhere:1")
+        self.assertRegex(done.stderr, rf"hint: (ssh .*)?{RUNTIME}.* pull localhost/kortex-nowhere:1")
         self.assertEqual(self.ok("list").stdout, "")
         self.assertEqual(self.containers(), [])
+
+    def test_a_registry_is_told_who_asks(self):
+        if RUNTIME != "docker":
+            self.skipTest("podman asks a registry of this machine by https only")
+        asked = []
+
+        class Registry(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.headers.get("Authorization", ""))
+                self.send_response(404 if asked[-1] else 401)
+                if not asked[-1]:
+                    self.send_header("WWW-Authenticate", 'Basic realm="test"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_HEAD = do_GET
+
+            def log_message(self, *arguments):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            registry = f"127.0.0.1:{server.server_address[1]}"
+            folder = self.sandbox.home / ".docker"
+            folder.mkdir()
+            helper = self.sandbox.path / "helper"
+            helper.mkdir()
+            (helper / "docker-credential-test").write_text(f"""#!/bin/sh
+[ "$1 $(cat)" = "get {registry}" ] && echo '{{"ServerURL":"{registry}","Username":"helped","Secret":"hush-helper"}}'
+""")
+            (helper / "docker-credential-test").chmod(0o755)
+            self.sandbox.env["PATH"] += f":{helper}"
+            for config, expected in (({"auths": {registry: {"auth": base64.b64encode(b"me:hush-file").decode()}}}, b"me:hush-file"),
+                                     ({"credHelpers": {registry: "test"}}, b"helped:hush-helper"), ({"credsStore": "test"}, b"helped:hush-helper")):
+                (folder / "config.json").write_text(json.dumps(config))
+                asked.clear()
+                done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME, "--runtime-option", f"image={registry}/app:1", "--progress", "plain")
+                self.assertEqual(done.status, 1, str(done))
+                self.assertIn("Basic " + base64.b64encode(expected).decode(), asked)
+                self.assertNotIn("hush", done.stderr + done.stdout)
+            server.shutdown()
+        for found in self.sandbox.store.rglob("*"):
+            if found.is_file():
+                self.assertNotIn(b"hush", found.read_bytes(), str(found))
 
     def test_an_image_is_built_and_removed_again(self):
         context = self.sandbox.project / "image"
@@ -434,11 +435,17 @@ class EngineTrouble(EngineTest):
         self.ok("start", "w")
         self.assertEqual(self.inside("echo", "back"), "back\n")
 
-    def test_remote_engines_are_refused_with_the_reason(self):
-        env = {"DOCKER_HOST": "ssh://user@machine", "CONTAINER_HOST": "ssh://user@machine"}
+    def test_engines_by_tcp_are_refused_with_the_reason(self):
+        env = {"DOCKER_HOST": "tcp://machine:2375", "CONTAINER_HOST": "tcp://machine:2375"}
         done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME, env=env)
         self.assertEqual(done.status, 7, str(done))
-        self.assertRegex(done.stderr, "cannot use engine 'ssh://user@machine': only engines of this machine can be used")
+        self.assertRegex(done.stderr, "cannot use engine 'tcp://machine:2375': engines of other machines are reached by ssh only\n")
+        self.assertRegex(done.stderr, "hint: --runtime-option host=ssh://USER@MACHINE")
+
+    def test_options_for_other_machines_are_refused_on_this_one(self):
+        if not REMOTE:
+            done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME, "--runtime-option", "sync=copy")
+            self.assert_ended(done, 7, stderr="option 'sync' is for an engine of another machine")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,13 @@ come up is a failure; else its tests are skipped with the reason. Facts behind t
   - podman 4.3 does not hand CONTAINERS_STORAGE_CONF to conmon's clean-up process, unless conmon_env_vars says so;
   - dockerd with --bridge=none deletes another dockerd's docker0: it gets a bridge of its own;
   - rootless podman keeps its images under $HOME, unless rootless_storage_path says where;
-  - rootless podman's pause process pins a mount namespace: it is ended at last.
+  - rootless podman's pause process pins a mount namespace: it is ended at last;
+  - Debian's openssh-server wants the openssh-client of its own revision: where it is not installed, its files are
+    unpacked here instead, so that nothing installed is upgraded for the tests' sake;
+  - sshd lets nobody in whose account is locked, as a new one is.
 """
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -27,13 +31,12 @@ import tarfile
 import time
 
 IMAGE = "localhost/kortex-test:1"
-USER = "kortex-tester"
-BRIDGE, BRIDGE_ADDRESS = "kxtest0", "172.31.78.1/24"
 REQUIRED = os.environ.get("KORTEX_TEST_ENGINES") == "required"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = {"podman": ["podman", "conmon", "runc", "netavark", "catatonit", "busybox-static"],
             "rootless": ["podman", "slirp4netns", "uidmap", "busybox-static"],
-            "docker": ["docker.io", "iptables", "tini", "busybox-static"]}
+            "docker": ["docker.io", "iptables", "tini", "busybox-static"],
+            "ssh": ["openssh-client", "openssh-server"]}
 
 
 class Missing(Exception):
@@ -87,6 +90,9 @@ class Fixture:
     def __init__(self, directory):
         self.path = pathlib.Path(directory)
         self.etc, self.log, self.state_file = self.path / "etc", self.path / "log", self.path / "state.json"
+        # Of this directory's own: two checkouts may be tested at once.
+        digest = hashlib.sha256(str(self.path).encode()).hexdigest()
+        self.user, self.bridge, self.bridge_address = f"kortex-t{digest[:8]}", f"kx{digest[:8]}", f"172.31.{int(digest[:2], 16)}.1/24"
 
     # What the engines stand on.
 
@@ -147,10 +153,10 @@ network_backend = "netavark"
         entry.uname = entry.gname = ""
         return entry
 
-    def spawn(self, name, command, env):
+    def spawn(self, name, command, env, **options):
         log = self.log / f"{name}.log"
         with open(log, "ab") as out:
-            return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True), log
+            return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **options), log
 
     def need(self, engine, *programs):
         if os.geteuid() != 0:
@@ -178,20 +184,25 @@ network_backend = "netavark"
     def up_rootless(self):
         self.need("rootless", "podman", "runc", "newuidmap", "slirp4netns")
         try:
-            user = pwd.getpwnam(USER)
+            user = pwd.getpwnam(self.user)
         except KeyError:
-            run("useradd", "--create-home", "--shell", "/bin/sh", USER)
-            user = pwd.getpwnam(USER)
+            run("useradd", "--create-home", "--shell", "/bin/sh", "--password", "*", self.user)
+            self.made("user")
+            user = pwd.getpwnam(self.user)
         for name in ("/etc/subuid", "/etc/subgid"):
             with open(name, "a+", encoding="ascii") as file:
                 file.seek(0)
-                if not any(line.startswith(f"{USER}:") for line in file):
-                    file.write(f"{USER}:310000:65536\n")
+                if not any(line.startswith(f"{self.user}:") for line in file):
+                    file.write(f"{self.user}:310000:65536\n")
+                    self.made(name)
         if os.path.exists("/dev/net/tun"):
-            os.chmod("/dev/net/tun", 0o666)  # its mode everywhere but on minimal machines
+            mode = os.stat("/dev/net/tun").st_mode & 0o7777
+            if mode != 0o666:
+                os.chmod("/dev/net/tun", 0o666)  # its mode everywhere but on minimal machines
+                self.made(f"tun {mode:o}")
         folder = self.path / "rootless"
         env = self.configure_podman("rootless", folder / "root", folder / "run")
-        env.update({"XDG_RUNTIME_DIR": str(folder / "xdg"), "USER": USER})  # podman looks up its id ranges by $USER
+        env.update({"XDG_RUNTIME_DIR": str(folder / "xdg"), "USER": self.user})  # podman looks up its id ranges by $USER
         (folder / "xdg").mkdir(exist_ok=True)
         for made in (folder, folder / "root", folder / "run", folder / "xdg"):
             os.chown(made, user.pw_uid, user.pw_gid)
@@ -199,14 +210,85 @@ network_backend = "netavark"
         full = {"PATH": PATH, "HOME": user.pw_dir, **env}
         run("podman", "import", "--change", 'CMD ["sh"]', str(self.root_file_system()), IMAGE, env=full, cwd="/",
             user=user.pw_uid, group=user.pw_gid, extra_groups=[])
-        return {"user": USER, "env": env}
+        # As systemd keeps one for a user who has enabled it; for whoever comes by ssh.
+        path = folder / "podman.sock"
+        process, log = self.spawn("rootless", ["podman", "system", "service", "--time", "0", f"unix://{path}"], full, cwd="/", user=user.pw_uid,
+                                  group=user.pw_gid, extra_groups=[])
+        self.remember("rootless", process)
+        wait_for_socket(path, process, log)
+        return {"user": self.user, "env": env, "socket": str(path)}
+
+    def sshd(self):
+        """The program and its environment: the installed one, or that of the package, unpacked for this."""
+        installed = shutil.which("sshd", path=PATH)
+        if installed:
+            return installed, {"PATH": PATH}
+        folder = self.path / "ssh" / "packages"
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
+        run("apt-get", "download", "openssh-server", "libwrap0", cwd=folder)
+        for package in sorted(folder.glob("*.deb")):
+            run("dpkg", "-x", str(package), str(folder / "root"))
+        libraries = sorted({str(p.parent) for p in (folder / "root").rglob("lib*.so.*")})
+        return str(folder / "root/usr/sbin/sshd"), {"PATH": PATH, "LD_LIBRARY_PATH": ":".join(libraries)}
+
+    def up_ssh(self):
+        """A way to this machine as if it were another: root and the ordinary user may log in, by one key."""
+        self.need("ssh", "ssh", "ssh-keygen")
+        folder = self.path / "ssh"
+        folder.mkdir()
+        program, env = self.sshd()
+        if not os.path.isdir("/run/sshd"):
+            os.mkdir("/run/sshd", 0o755)
+            self.made("/run/sshd")
+        try:
+            pwd.getpwnam("sshd")
+        except KeyError:
+            run("useradd", "--system", "--no-create-home", "--home-dir", "/run/sshd", "--shell", "/usr/sbin/nologin", "sshd")
+            self.made("sshd")
+        for name in ("host", "key"):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "kortex-test", "-f", str(folder / name))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        (folder / "sshd_config").write_text(f"""ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/key.pub
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin yes
+PasswordAuthentication no
+PermitUserEnvironment no
+""")
+        (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+        (folder / "config").write_text(f"IdentityFile {folder}/key\nIdentitiesOnly yes\nUserKnownHostsFile {folder}/known_hosts\nStrictHostKeyChecking yes\n")
+        process, log = self.spawn("ssh", [program, "-D", "-e", "-f", str(folder / "sshd_config")], env)
+        self.remember("ssh", process)
+        self.wait_for_login(port, process, log)
+        return {"port": port, "config": str(folder / "config")}
+
+    def wait_for_login(self, port, process, log):
+        handle, deadline = os.pidfd_open(process.pid), time.monotonic() + 60
+        try:
+            while time.monotonic() < deadline:
+                done = subprocess.run(["ssh", "-F", str(self.path / "ssh/config"), "-o", "BatchMode=yes", "-p", str(port), "root@127.0.0.1", "true"],
+                                      stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+                if done.returncode == 0:
+                    return
+                if select.select([handle], [], [], 0.05)[0]:
+                    break
+            raise Missing(f"nobody gets in: {done.stderr.decode().strip()[-300:]}; {log.read_text(errors='replace').strip()[-500:]}")
+        finally:
+            os.close(handle)
 
     def up_docker(self):
         self.need("docker", "dockerd", "docker", "containerd", "iptables")
-        if not os.path.exists(f"/sys/class/net/{BRIDGE}"):
-            run("ip", "link", "add", BRIDGE, "type", "bridge")
-            run("ip", "address", "add", BRIDGE_ADDRESS, "dev", BRIDGE)
-            run("ip", "link", "set", BRIDGE, "up")
+        if not os.path.exists(f"/sys/class/net/{self.bridge}"):
+            run("ip", "link", "add", self.bridge, "type", "bridge")
+            run("ip", "address", "add", self.bridge_address, "dev", self.bridge)
+            run("ip", "link", "set", self.bridge, "up")
         process, path = self.start_docker()
         run("docker", "-H", f"unix://{path}", "import", "--change", 'CMD ["sh"]', str(self.root_file_system()), IMAGE)
         return {"socket": str(path), "env": {"DOCKER_HOST": f"unix://{path}"}, "pid": process.pid}
@@ -220,10 +302,32 @@ network_backend = "netavark"
                     (folder / name).unlink()
         folder.mkdir(exist_ok=True)
         process, log = self.spawn("docker", ["dockerd", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec"), "--pidfile",
-                                             str(folder / "pid"), "--host", f"unix://{path}", "--bridge", BRIDGE], {"PATH": PATH, "HOME": "/root"})
+                                             str(folder / "pid"), "--host", f"unix://{path}", "--bridge", self.bridge], {"PATH": PATH, "HOME": "/root"})
         self.remember("docker", process)
         wait_for_socket(path, process, log)
         return process, path
+
+    # What was changed outside of the directory, so that it can be undone.
+
+    def made(self, what):
+        with open(self.path / "made", "a", encoding="utf-8") as file:
+            file.write(what + "\n")
+
+    def unmake(self):
+        file = self.path / "made"
+        for what in reversed(file.read_text().splitlines()) if file.exists() else []:
+            if what == "user":
+                subprocess.run(["userdel", "--remove", self.user], check=False, stderr=subprocess.DEVNULL)
+            elif what == "sshd":
+                subprocess.run(["userdel", "sshd"], check=False, stderr=subprocess.DEVNULL)
+            elif what == "/run/sshd":
+                with contextlib.suppress(OSError):
+                    os.rmdir(what)
+            elif what.startswith("tun "):
+                os.chmod("/dev/net/tun", int(what.split()[1], 8))
+            else:
+                lines = pathlib.Path(what).read_text(encoding="ascii").splitlines(keepends=True)
+                pathlib.Path(what).write_text("".join(line for line in lines if not line.startswith(f"{self.user}:")), encoding="ascii")
 
     # Processes of ours.
 
@@ -266,7 +370,7 @@ network_backend = "netavark"
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o755)
         state, failed = {"image": IMAGE}, False
-        for name in ("podman", "rootless", "docker"):
+        for name in ("podman", "rootless", "docker", "ssh"):
             try:
                 state[name] = getattr(self, f"up_{name}")()
             except Missing as why:
@@ -291,7 +395,7 @@ network_backend = "netavark"
                 run("podman", "rm", "-af", "-t", "0", env={"PATH": PATH, "HOME": "/root", **state["podman"]["env"]})
         with contextlib.suppress(Missing, KeyError, subprocess.TimeoutExpired):
             if "env" in state.get("rootless", {}):
-                user = pwd.getpwnam(USER)
+                user = pwd.getpwnam(self.user)
                 run("podman", "rm", "-af", "-t", "0", env={"PATH": PATH, "HOME": user.pw_dir, **state["rootless"]["env"]}, cwd="/",
                     user=user.pw_uid, group=user.pw_gid, extra_groups=[])
         pause = self.path / "rootless/xdg/libpod/tmp/pause.pid"
@@ -299,16 +403,33 @@ network_backend = "netavark"
             pid = int(pause.read_text())
             if b"catatonit" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() or b"podman" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGTERM)
-        for name in ("podman", "docker"):
+        for name in ("podman", "rootless", "docker", "ssh"):
             self.end(name)
         self.end_strays()
         with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
             ours = sorted((line.split()[1] for line in mounts if line.split()[1].startswith(f"{self.path}/")), reverse=True)
         for mount in ours:
             subprocess.run(["umount", "-l", mount], check=False, stderr=subprocess.DEVNULL)
-        if os.path.exists(f"/sys/class/net/{BRIDGE}"):
-            subprocess.run(["ip", "link", "delete", BRIDGE], check=False)
+        if os.path.exists(f"/sys/class/net/{self.bridge}"):
+            subprocess.run(["ip", "link", "delete", self.bridge], check=False)
+        self.end_all_of_the_user()
+        self.unmake()
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def end_all_of_the_user(self):
+        """A user who still runs something cannot be removed: podman's service ends by itself only after some seconds."""
+        made = self.path / "made"
+        if not made.exists() or "user" not in made.read_text().splitlines():
+            return
+        uid = pwd.getpwnam(self.user).pw_uid
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{entry}").st_uid != uid:
+                    continue
+                handle = os.pidfd_open(int(entry))
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                select.select([handle], [], [], 5)
+                os.close(handle)
 
 
 def main():

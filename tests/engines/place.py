@@ -9,24 +9,31 @@ import shutil
 import sys
 import tempfile
 
-ENGINES = ("podman", "rootless", "docker")
+ENGINES = ("podman", "rootless", "docker", "podman-ssh", "docker-ssh")
 SKIPPED = 77
 
 if len(sys.argv) < 2 or sys.argv[1] not in ENGINES:
     sys.exit(f"usage: {sys.argv[0]} {{{'|'.join(ENGINES)}}} [TEST...]")
 ENGINE = sys.argv.pop(1)
-RUNTIME = "docker" if ENGINE == "docker" else "podman"
+REMOTE = ENGINE.endswith("-ssh")
+RUNTIME = ENGINE[: -len("-ssh")] if REMOTE else "docker" if ENGINE == "docker" else "podman"
 DIRECTORY = pathlib.Path(os.environ.get("KORTEX_ENGINES_DIR", "build/dev/engines"))
 
 # Before we may become somebody who cannot read where these are.
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "cli")]
 
 state_file = DIRECTORY / "state.json"
-STATE = json.loads(state_file.read_text()) if state_file.exists() else {ENGINE: {"missing": f"no fixture in {DIRECTORY}: fixture.py up {DIRECTORY}"}}
-FACTS = STATE[ENGINE]
-if "missing" in FACTS:
-    print(f"{ENGINE}: {FACTS['missing']}", file=sys.stderr)
-    sys.exit(1 if os.environ.get("KORTEX_TEST_ENGINES") == "required" else SKIPPED)
+STATE = json.loads(state_file.read_text()) if state_file.exists() else {}
+NEEDED = (RUNTIME, "ssh") if REMOTE else (ENGINE,)
+for needed in NEEDED:
+    missing = STATE.get(needed, {"missing": f"no fixture in {DIRECTORY}: fixture.py up {DIRECTORY}"}).get("missing")
+    if missing:
+        print(f"{needed}: {missing}", file=sys.stderr)
+        sys.exit(1 if os.environ.get("KORTEX_TEST_ENGINES") == "required" else SKIPPED)
+FACTS = STATE[NEEDED[0]]
+SSH = STATE.get("ssh", {})
+# The same engine, as if it were on another machine.
+ADDRESS = f"ssh://root@127.0.0.1:{SSH['port']}{FACTS['socket']}" if REMOTE else ""
 IMAGE = STATE["image"]
 
 if ENGINE == "rootless":

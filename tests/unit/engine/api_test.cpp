@@ -153,7 +153,7 @@ BOOST_AUTO_TEST_CASE(pulling_adds_up_the_layers) {
 )";
   RecordedEngine engine(path(), {docker_ping(), reply(404, "{}"), reply(200, body), reply(200, "{}")});
   Api docker = api();
-  ensure_image(call, docker, "docker.io/library/debian:12", "docker pull debian:12");
+  ensure_image(call, docker, "docker.io/library/debian:12", "docker pull debian:12", {});
   BOOST_TEST(engine.requests()[2].find("POST /v1.41/images/create?fromImage=docker.io/library/debian&tag=12 ") == 0u);
   BOOST_REQUIRE(fake.progress.size() == 5);
   BOOST_TEST(fake.progress[0] == "pull 0/-1 fetching image docker.io/library/debian:12");
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(a_pull_that_fails_under_way_is_an_error_with_what_to_type) 
   RecordedEngine engine(path(), {docker_ping(), reply(404, "{}"),
                                  reply(200, R"({"status":"Pulling"})" "\n" R"({"errorDetail":{"message":"x"},"error":"Get https://r/: dial tcp: no route to host"})" "\n")});
   Api docker = api();
-  const Error error = error_of([&] { ensure_image(call, docker, "r/a:1", "docker pull r/a:1"); });
+  const Error error = error_of([&] { ensure_image(call, docker, "r/a:1", "docker pull r/a:1", {}); });
   BOOST_TEST(error.code == KORTEX_E_BACKEND);
   BOOST_TEST(error.what() ==
              std::string("image 'r/a:1' is not here and cannot be fetched: cannot pull image 'r/a:1': docker: Get https://r/: dial tcp: no route to host"));
@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(a_pull_that_fails_under_way_is_an_error_with_what_to_type) 
 BOOST_AUTO_TEST_CASE(a_missing_image_is_not_a_missing_instance) {
   RecordedEngine engine(path(), {docker_ping(), reply(404, "{}"), reply(404, R"({"message":"manifest unknown"})")});
   Api docker = api();
-  BOOST_TEST(error_of([&] { ensure_image(call, docker, "a", "docker pull a"); }).code == KORTEX_E_FAILED);
+  BOOST_TEST(error_of([&] { ensure_image(call, docker, "a", "docker pull a", {}); }).code == KORTEX_E_FAILED);
 }
 
 BOOST_AUTO_TEST_CASE(splits_image_names_where_engines_do) {
