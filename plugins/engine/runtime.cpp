@@ -79,9 +79,15 @@ Identity owner_of_sources(Api& api, const Workspace& workspace) {
   return out;
 }
 
-bool EngineRuntime::is_remote(const Ref& ref) const { return SshAddress::parse(read_text(endpoint_file(ref))).has_value(); }
+std::string EngineRuntime::endpoint_of(const Call& call, const Ref& ref) const {
+  // create() leaves it, be it empty; what was never created is looked for where it would be.
+  const std::string file = endpoint_file(ref);
+  return ::access(file.c_str(), F_OK) == 0 ? read_text(file) : chosen_endpoint(call);
+}
 
-std::unique_ptr<Api> EngineRuntime::connect(const Call& call, const Ref& ref) const { return connect(call, read_text(endpoint_file(ref))); }
+bool EngineRuntime::is_remote(const Call& call, const Ref& ref) const { return SshAddress::parse(endpoint_of(call, ref)).has_value(); }
+
+std::unique_ptr<Api> EngineRuntime::connect(const Call& call, const Ref& ref) const { return connect(call, endpoint_of(call, ref)); }
 
 Places EngineRuntime::places(const Ref& ref) const {
   return {ref.state_dir(), m_host.state_dir(), m_host.session_program(), environment("HOME")};
@@ -156,7 +162,7 @@ Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& work
   const Container container = remote ? remote_plan(*api, ref, workspace, places(ref), who, image, m_plugin_version)
                                      : plan(ref, workspace, places(ref), who, image, m_plugin_version);
 
-  if (!endpoint.empty()) std::ofstream(endpoint_file(ref)) << endpoint << '\n';
+  std::ofstream(endpoint_file(ref)) << endpoint << '\n';
   // Where ssh leads to the engine, its program takes the same way as we do.
   const std::vector<std::string> program = command(remote ? api->socket() : endpoint.empty() ? "" : socket_path_of(endpoint));
   if (build) {
@@ -287,7 +293,7 @@ void EngineRuntime::remove(Call& call, const Ref& ref, RemoveMode mode) {
 
 void EngineRuntime::inspect(Call& call, const std::vector<Ref>& refs) {
   std::map<std::string, std::vector<const Ref*>> by_endpoint;
-  for (const Ref& ref : refs) by_endpoint[read_text(endpoint_file(ref))].push_back(&ref);
+  for (const Ref& ref : refs) by_endpoint[endpoint_of(call, ref)].push_back(&ref);
   for (const auto& [endpoint, here] : by_endpoint) {
     std::unique_ptr<Api> api;
     try {
@@ -335,7 +341,7 @@ template <class Session>
 Exit EngineRuntime::in_session(Call& call, const Ref& ref, Session&& session) const {
   std::unique_ptr<Api> api;
   try {
-    if (is_remote(ref)) api = connect(call, ref);
+    if (is_remote(call, ref)) api = connect(call, ref);
     SessionAccess access = session_of(ref, api.get());
     const session::End end = session(access.client());
     return {end.how, end.code};
@@ -374,7 +380,7 @@ Exit EngineRuntime::terminal(Call& call, const Ref& ref, const Execution& execut
 
 void EngineRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request) {
   std::unique_ptr<Api> api;
-  if (is_remote(ref)) {
+  if (is_remote(call, ref)) {
     api = connect(call, ref);
     hand_over_copied_output(call, api->get_archive(*ref.id() != '\0' ? ref.id() : ref.key(), holder_directory), request.tail);
   } else {

@@ -72,7 +72,9 @@ class EngineRuntime : public Runtime, public Execs, public Terminals, public Log
                     const std::vector<std::string>& env) const;
   /// The holder of a container that is running or has just been started; null: it ended at once.
   [[nodiscard]] SessionAccess reach_holder(Call& call, Api& api, const Ref& ref, const json::value& container) const;
-  [[nodiscard]] bool is_remote(const Ref& ref) const;
+  /// Where its container is.
+  [[nodiscard]] std::string endpoint_of(const Call& call, const Ref& ref) const;
+  [[nodiscard]] bool is_remote(const Call& call, const Ref& ref) const;
   [[nodiscard]] SessionAccess session_of(const Ref& ref, Api* api) const;
   template <class Session>
   [[nodiscard]] Exit in_session(Call& call, const Ref& ref, Session&& session) const;

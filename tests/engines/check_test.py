@@ -1,13 +1,21 @@
-"""kortex-runtime-check on a runtime and its real engine: check_test.py podman|rootless|docker"""
+"""kortex-runtime-check on a runtime and its real engine: check_test.py podman|rootless|docker|podman-ssh|docker-ssh"""
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
-from place import FACTS, IMAGE, RUNTIME  # first: it decides who we are and where the binary is
+from place import ADDRESS, FACTS, IMAGE, REMOTE, RUNTIME, SSH  # first: it decides who we are and where the binary is
 
 build = pathlib.Path(os.environ["KORTEX_BUILD_DIR"])
 env = {**os.environ, **FACTS["env"], "PATH": os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin"}
+if REMOTE:
+    env = {**os.environ, "DOCKER_HOST": ADDRESS, "CONTAINER_HOST": ADDRESS}
+    folder = tempfile.TemporaryDirectory(prefix="kortex-check-")
+    program = pathlib.Path(folder.name, "ssh")
+    program.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {SSH["config"]} "$@"\n')
+    program.chmod(0o755)
+    env["PATH"] = f"{folder.name}:{os.environ['PATH']}"
 if "user" in FACTS:
     env["HOME"] = os.path.expanduser("~" + FACTS["user"])
 done = subprocess.run([build / "bin/kortex-runtime-check", "--jobs", "2", "--image", IMAGE, "--session-program", build / "lib/kortex/kortex-session",
