@@ -124,9 +124,11 @@ Guarantees EngineRuntime::guarantees(Call& call, const Workspace& workspace) {
   const std::unique_ptr<Api> api = connect(call, chosen_endpoint(call));
   Guarantees out;
   out.isolation = Isolation::container;
-  out.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_HOST_LOOPBACK | KORTEX_GUARANTEE_MOUNTS |
+  out.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_MOUNTS |
                  KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_IMAGE | KORTEX_GUARANTEE_BUILD |
                  KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH | resources(*api);
+  const bool open_loopback = opens_host_loopback(*api);
+  if (!open_loopback) out.enforces |= KORTEX_GUARANTEE_HOST_LOOPBACK;
   if (api->remote() != nullptr) {
     // A port would be published on the other machine's loopback, where nobody of this one gets to.
     out.exposure = remote_exposure(*api, workspace);
@@ -142,7 +144,7 @@ Guarantees EngineRuntime::guarantees(Call& call, const Workspace& workspace) {
     out.exposure.push_back("the git repository in '" + git + "' that the sources are a worktree of, to read and to write");
   for (const Mount& mount : workspace.mounts)
     out.exposure.push_back("'" + mount.host_path + "', to read" + (mount.read_only ? "" : " and to write"));
-  if (!workspace.network_denied) out.exposure.emplace_back("the network as " + api->engine() + " gives it, this machine's own loopback not included");
+  if (!workspace.network_denied) out.exposure.push_back("the network as " + api->engine() + " gives it, this machine's own loopback " + (open_loopback ? "included" : "not included"));
   out.exposure.emplace_back("the kernel");
   return out;
 }

@@ -53,6 +53,11 @@ class EngineRuntime : public Runtime, public Execs, public Terminals, public Log
   [[nodiscard]] virtual Identity identity(Api& api, const Workspace& workspace) const = 0;
   /// KORTEX_GUARANTEE_CPUS, _MEMORY, _PROCESSES: what the engine enforces on this machine.
   [[nodiscard]] virtual std::uint64_t resources(Api& api) const = 0;
+  /// The network as the user has configured it lets containers reach this machine's own loopback.
+  [[nodiscard]] virtual bool opens_host_loopback(const Api& api) const {
+    (void)api;
+    return false;
+  }
   /// Returns the id.
   [[nodiscard]] virtual std::string create_container(Api& api, const std::string& what, const Container& container) const = 0;
   /// The engine's own program, pointed at a socket; at its usual place when that is empty.

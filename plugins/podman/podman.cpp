@@ -118,6 +118,24 @@ class Podman : public EngineRuntime {
     return out;
   }
 
+  bool opens_host_loopback(const Api& api) const override {
+    // Rootless networks are closed to it (slirp4netns, pasta) unless containers.conf says otherwise.
+    if (!is_rootless_there(api) || api.remote() != nullptr) return false;
+    const std::string given = environment("CONTAINERS_CONF"), config = environment("XDG_CONFIG_HOME");
+    std::vector<std::string> files{given, environment("CONTAINERS_CONF_OVERRIDE")};
+    if (given.empty())
+      for (const std::string& folder : {std::string("/usr/share"), std::string("/etc"), config.empty() ? environment("HOME") + "/.config" : config})
+        files.push_back(folder + "/containers/containers.conf");
+    for (const std::string& file : files) {
+      std::ifstream in(file);
+      for (std::string line; std::getline(in, line);)
+        if (line.find_first_not_of(" \t") != line.find('#'))
+          for (const char* word : {"allow_host_loopback=true", "\"--map-gw\"", "--map-host-loopback"})
+            if (line.find(word) != std::string::npos) return true;
+    }
+    return false;
+  }
+
   std::string create_container(Api& api, const std::string& what, const Container& container) const override {
     try {
       return api.create(what, "/libpod/containers/create", libpod_body(container));
