@@ -27,6 +27,7 @@
 namespace {
 
 namespace fs = std::filesystem;
+using kortex::Pipe;
 using kortex::bench::Command;
 using kortex::bench::Pair;
 using kortex::bench::compare;
