@@ -43,7 +43,6 @@ std::optional<bool> shows_directory(const Mounted& mounted) {
   switch (mounted.kind) {
     case Kind::bind:
     case Kind::read_only_bind: return is_directory(mounted.source);
-    case Kind::copy: return false;
     case Kind::symlink: return std::nullopt;
     case Kind::directory:
     case Kind::scratch:
