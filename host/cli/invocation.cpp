@@ -33,8 +33,15 @@ Store Invocation::store() const { return Store(storage_directory(m_environment, 
 Registry Invocation::registry() const {
   SearchPathInputs inputs;
   inputs.flags = options("runtime-path");
-  for (std::string& flag : inputs.flags)
+  for (std::string& flag : inputs.flags) {
+    const std::string given = flag;
     if (!flag.empty() && flag.front() != '/') flag = (std::filesystem::path(m_environment.cwd()) / flag).lexically_normal();
+    std::error_code error;
+    // Of the places that are only usual some are missing; this one was named.
+    if (!std::filesystem::is_directory(flag, error))
+      throw Error(ErrorKind::usage, "cannot look for runtimes in " + in_quotes(given) + ": " +
+                                        (error ? reason_of(error.value()) : std::string("not a directory")));
+  }
   inputs.variable = m_environment.variable("KORTEX_CLI_RUNTIME_PATH");
   inputs.home = home_directory(m_environment);
   inputs.binary = m_environment.binary();

@@ -486,7 +486,7 @@ class Operation {
     m_result.not_found = status == KORTEX_E_NOT_FOUND;
     const bool timed_out = m_timed_out || (m_due && Clock::now() >= *m_due);
     if (timed_out && !m_interrupted && (status == KORTEX_E_CANCELLED || status == KORTEX_E_TIMEOUT)) {
-      if (m_seen.failure && !m_seen.failure->message.empty()) m_noise += m_seen.failure->message + "\n";
+      if (status != KORTEX_E_CANCELLED && m_seen.failure && !m_seen.failure->message.empty()) m_noise += m_seen.failure->message + "\n";
       fail(ErrorKind::busy, title + " did not finish " + function + " within " + duration_text(m_spec.timeout));
     } else if (status == KORTEX_E_CANCELLED) {
       fail(ErrorKind::cancelled, function + " was cancelled");
