@@ -79,7 +79,8 @@ RuntimeContext Invocation::runtime_context(const std::string& runtime) {
 
 Manager Invocation::manager(const std::string& sources) {
   ManagerContext context;
-  context.cwd = m_environment.cwd();
+  // Only what registers sources is told where it stands: a directory that is gone is no obstacle to the others.
+  if (!sources.empty()) context.cwd = m_environment.cwd();
   context.home = home_directory(m_environment);
   context.getenv = m_environment.getenv;
   context.runtime_context = [this](const std::string& runtime) { return runtime_context(runtime); };

@@ -45,6 +45,7 @@ class Invocation {
   [[nodiscard]] Registry registry() const;
   /// `sources` is what $SOURCES stands for in agents; empty: it stays as it is.
   [[nodiscard]] AgentCatalog agents(const std::string& sources = {}) const;
+  /// Of `init` with its sources, of the other commands without.
   [[nodiscard]] Manager manager(const std::string& sources = {});
   [[nodiscard]] RuntimeContext runtime_context(const std::string& runtime);
 
