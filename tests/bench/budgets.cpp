@@ -18,6 +18,7 @@
 #include <kortex/fd.hpp>
 #include <kortex/runtime.h>
 
+#include "engines.hpp"
 #include "registered.hpp"
 #include "runtimes/loader.hpp"
 #include "runtimes/plugin_file.hpp"
@@ -205,6 +206,8 @@ int main(int argc, char** argv) {
     } else {
       std::printf("process: not measured, bubblewrap does not work here\n");
     }
+    kortex::bench::measure_engines(bench.cli, folder.path(), smoke ? 1 : 11, smoke ? 3 : 100,
+                                   [](const std::string& what, const Pair& pair, double budget) { print_ratio(what.c_str(), pair, budget); });
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "kortex-bench: error: %s\n", error.what());
