@@ -1,5 +1,5 @@
 /// Prints what the design allows each thing to cost, as ratios within this run on this machine, and what it costs.
-///     kortex-bench [--smoke] PATH-OF-KORTEX-CLI
+///     kortex-bench [--smoke] [--only version|list|load|process] PATH-OF-KORTEX-CLI
 /// Ends with status 0 whatever the clock says; 1 when something could not be measured.
 #include <fcntl.h>
 #include <stdlib.h>
@@ -186,21 +186,33 @@ struct Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool smoke = argc == 3 && std::string(argv[1]) == "--smoke";
-  if (!smoke && argc != 2) {
-    std::fprintf(stderr, "usage: kortex-bench [--smoke] PATH-OF-KORTEX-CLI\n");
+  bool smoke = false;
+  std::string only;
+  int at = 1;
+  for (; at < argc - 1; ++at) {
+    const std::string option = argv[at];
+    if (option == "--smoke") smoke = true;
+    else if (option == "--only" && at + 1 < argc - 1) only = argv[++at];
+    else break;
+  }
+  if (argc < 2 || at != argc - 1) {
+    std::fprintf(stderr, "usage: kortex-bench [--smoke] [--only version|list|load|process] PATH-OF-KORTEX-CLI\n");
     return 2;
   }
+  const auto wanted = [&](const char* section) { return only.empty() || only == section; };
   try {
     const Folder folder;
     fs::create_directory(folder.path() / "project");
     ::setenv("HOME", folder.path().c_str(), 1);
     const Bench bench{fs::canonical(argv[argc - 1]).string(), smoke ? 1 : 21, smoke ? 50 : 10'000, folder.path()};
     std::printf("%-58s %11s  %7s\n", "what", "measured", "budget");
-    bench.start_up();
-    bench.listing();
-    bench.registering();
-    bench.loading();
+    if (wanted("version")) bench.start_up();
+    if (wanted("list")) {
+      bench.listing();
+      bench.registering();
+    }
+    if (wanted("load")) bench.loading();
+    if (!wanted("process")) return 0;
     if (::system("bwrap --unshare-user --unshare-pid --ro-bind / / true") == 0) {
       bench.first_byte();
     } else {
