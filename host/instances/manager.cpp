@@ -139,6 +139,16 @@ void Manager::create_again(const Claim& claim, Record& record, const Runtime& ru
   take_over(record, runtime.create(ref_of(record, claim), record.spec, {}, timeout(timeouts::create)));
 }
 
+void Manager::take_started(const Claim& claim, Record& record, const Runtime& runtime, const Instance& instance) const {
+  take_over(record, instance);
+  if (instance.started_ms == 0 || instance.started_ms != record.started_ms) warn_of_unset(record.spec);  // else it ran already
+  record.started_ms = instance.started_ms > 0 ? instance.started_ms : now_ms();
+  record.runtime_version = runtime.file().descriptor ? runtime.file().descriptor->version : record.runtime_version;
+  record.phase = Phase::none;
+  record.last_error.clear();
+  m_store.write(claim, record);
+}
+
 void Manager::start_claimed(const Claim& claim, Record& record) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(record.spec.source_path, ignored))
@@ -166,13 +176,7 @@ void Manager::start_claimed(const Claim& claim, Record& record) {
       create_again(claim, record, runtime);
       instance = start();
     }
-    take_over(record, instance);
-    if (instance.started_ms == 0 || instance.started_ms != record.started_ms) warn_of_unset(record.spec);  // else it ran already
-    record.started_ms = instance.started_ms > 0 ? instance.started_ms : now_ms();
-    record.runtime_version = runtime.file().descriptor ? runtime.file().descriptor->version : record.runtime_version;
-    record.phase = Phase::none;
-    record.last_error.clear();
-    m_store.write(claim, record);
+    take_started(claim, record, runtime, instance);
   } catch (const Error& error) {
     keep_error(claim, record, error);
     throw;

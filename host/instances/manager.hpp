@@ -115,6 +115,7 @@ class Manager {
   bool end_unrecorded(const Claim&, const std::string& name) const;
   void keep_error(const Claim&, Record&, const Error&) const;
   void start_claimed(const Claim&, Record&);
+  void take_started(const Claim&, Record&, const Runtime&, const Instance&) const;  ///< stores what start() said
   void create_again(const Claim&, Record&, const Runtime&) const;
   [[noreturn]] void undo_init(Claim, const Record&, const Runtime&, const Error&) const;
   std::vector<Observed> observe(const std::vector<const Summary*>&) const;

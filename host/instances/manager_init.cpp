@@ -141,20 +141,33 @@ InitResult Manager::init(const InitRequest& request) {
 
   record.phase = Phase::creating;
   Claim claim = m_store.add(record, request.name);
+  Runtime::Started made;
   try {
-    const Instance instance = runtime.create({record.key, {}, record.name, claim.runtime_directory().string()}, record.spec,
-                                             assessed.options.secret, timeout(timeouts::create), [&] { m_store.make_durable(claim); });
-    record.instance_id = instance.id;
+    const InstanceRef ref{record.key, {}, record.name, claim.runtime_directory().string()};
+    const auto meanwhile = [&] { m_store.make_durable(claim); };
+    // Killed between the two, the workspace is one whose init was killed: its instance is found by key.
+    if (request.start)
+      made = runtime.create_and_start(ref, record.spec, assessed.options.secret, agent_environment(record.spec), timeout(timeouts::create),
+                                      timeout(timeouts::start), meanwhile);
+    else
+      made.created = runtime.create(ref, record.spec, assessed.options.secret, timeout(timeouts::create), meanwhile);
+    record.instance_id = made.created.id;
     record.state = State::stopped;
-    record.info_json = instance.details_json;
-    record.forwards = instance.forwards;
+    record.info_json = made.created.details_json;
+    record.forwards = made.created.forwards;
     record.phase = Phase::none;
-    // Before a start there is nothing to tell yet: killed here, the workspace is one whose init was killed.
     if (!request.start) m_store.write(claim, record);
   } catch (const Error& error) {
     undo_init(std::move(claim), record, runtime, error);
   }
-  if (request.start) start_claimed(claim, record);
+  if (!request.start) return result;
+  try {
+    if (made.failure) throw Error(*made.failure);
+    take_started(claim, record, runtime, made.started);
+  } catch (const Error& error) {
+    keep_error(claim, record, error);
+    throw;
+  }
   return result;
 }
 

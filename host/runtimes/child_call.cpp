@@ -134,6 +134,7 @@ struct ChildCall::State {
   }
   void send_instance(const kortex_instance& instance) {
     const std::scoped_lock lock(mutex);
+    last_id = bounded(instance.id, max_id);
     scratch.clear();
     {
       FrameWriter frame(scratch, Frame::instance);
@@ -171,7 +172,7 @@ struct ChildCall::State {
 
   ChildCallInputs inputs;
   std::mutex mutex;
-  std::string scratch;
+  std::string scratch, last_id;
   std::atomic<std::int64_t> last_asked{-1};
   std::atomic<bool> cancelled{false};
   ProcessRunner runner;
@@ -312,9 +313,12 @@ int ChildCall::terminal_in() const { return m_state->inputs.terminal_in; }
 int ChildCall::terminal_out() const { return m_state->inputs.terminal_out; }
 int ChildCall::terminal_err() const { return m_state->inputs.terminal_err; }
 
-void ChildCall::stage(std::string_view function) {
-  m_state->send(Frame::stage, [&](FrameWriter& frame) { frame.text(function); });
+void ChildCall::stage(std::string_view function, std::chrono::milliseconds timeout) {
+  m_state->send(Frame::stage, [&](FrameWriter& frame) { frame.text(function).number(static_cast<std::int64_t>(timeout.count())); });
+  if (timeout.count() > 0)
+    m_state->call.deadline_ms = std::chrono::ceil<std::chrono::milliseconds>((std::chrono::steady_clock::now() + timeout).time_since_epoch()).count();
 }
+const std::string& ChildCall::last_instance_id() const { return m_state->last_id; }
 void ChildCall::value(std::string_view bytes) {
   m_state->send(Frame::value, [&](FrameWriter& frame) { frame.text(bytes); });
 }

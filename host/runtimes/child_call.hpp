@@ -4,8 +4,10 @@
 #include <kortex/runtime.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string>
 #include <string_view>
 
@@ -43,8 +45,11 @@ class ChildCall {
   [[nodiscard]] const kortex_call* call() const;
   [[nodiscard]] const kortex_host* host() const;
 
-  /// Tells which plugin function is called next, so that the parent can name it should it crash.
-  void stage(std::string_view function);
+  /// Tells which plugin function is called next, so that the parent can name it should it crash. `timeout`: what it may
+  /// take from now on; zero: what is left of the time already given.
+  void stage(std::string_view function, std::chrono::milliseconds timeout = {});
+  /// The backend's id in the last instance that the plugin reported; "" when that had none.
+  [[nodiscard]] const std::string& last_instance_id() const;
   void value(std::string_view bytes);
   void error(const Error&);
   void threw(std::string_view what);

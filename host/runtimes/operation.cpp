@@ -204,7 +204,8 @@ class Operation {
     }
     ChildStart child;
     if (m_spec.timeout > milliseconds::zero()) {
-      m_deadline = m_due = Clock::now() + m_spec.timeout;
+      m_timeout = m_spec.timeout;
+      m_deadline = m_due = Clock::now() + m_timeout;
       // libstdc++'s steady_clock is CLOCK_MONOTONIC. Never before our own deadline, so that it is known for what it is.
       child.call.deadline_ms = std::chrono::ceil<milliseconds>(m_due->time_since_epoch()).count();
     }
@@ -337,7 +338,15 @@ class Operation {
   bool take_frame(Frame tag, std::string_view payload) {
     FrameReader frame(payload);
     switch (tag) {
-      case Frame::stage: m_seen.stage = clean_line(frame.text(), 32); break;
+      case Frame::stage: {
+        m_seen.stage = clean_line(frame.text(), 32);
+        const milliseconds timeout(frame.number<std::int64_t>());
+        if (frame.ok() && timeout.count() > 0 && !m_cancelled) {
+          m_timeout = timeout;
+          m_deadline = m_due = Clock::now() + timeout;
+        }
+        break;
+      }
       case Frame::log: {
         const auto level = std::clamp<std::int32_t>(frame.number<std::int32_t>(), KORTEX_LOG_TRACE, KORTEX_LOG_ERROR);
         const std::string text = clean_line(frame.text(), max_message);
@@ -452,7 +461,7 @@ class Operation {
   void conclude(int status) {
     if (!m_seen.threw && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) m_seen.threw = uncaught_exception(m_noise);
     const std::string title = title_of(*m_spec.file);
-    const std::string& stage = m_seen.stage;
+    const std::string& stage = m_result.stage = m_seen.stage;
     if (m_seen.error) {
       m_result.error = *m_seen.error;
     } else if (m_seen.status) {
@@ -463,7 +472,7 @@ class Operation {
       if (m_interrupted)
         fail(ErrorKind::cancelled, stage + " was interrupted before " + title + " had ended it");
       else
-        fail(ErrorKind::busy, title + " did not finish " + stage + " within " + duration_text(m_spec.timeout));
+        fail(ErrorKind::busy, title + " did not finish " + stage + " within " + duration_text(m_timeout));
     } else if (m_seen.threw) {
       fail(ErrorKind::failed,
            title + " threw an exception out of " + stage + (m_seen.threw->empty() ? "" : ": " + *m_seen.threw) +
@@ -487,7 +496,7 @@ class Operation {
     const bool timed_out = m_timed_out || (m_due && Clock::now() >= *m_due);
     if (timed_out && !m_interrupted && (status == KORTEX_E_CANCELLED || status == KORTEX_E_TIMEOUT)) {
       if (status != KORTEX_E_CANCELLED && m_seen.failure && !m_seen.failure->message.empty()) m_noise += m_seen.failure->message + "\n";
-      fail(ErrorKind::busy, title + " did not finish " + function + " within " + duration_text(m_spec.timeout));
+      fail(ErrorKind::busy, title + " did not finish " + function + " within " + duration_text(m_timeout));
     } else if (status == KORTEX_E_CANCELLED) {
       fail(ErrorKind::cancelled, function + " was cancelled");
     } else if (m_seen.failure && !m_seen.failure->message.empty()) {
@@ -507,6 +516,7 @@ class Operation {
   Pipe m_resize, m_signals;
   std::optional<Clock::time_point> m_deadline, m_kill_at;
   std::optional<Clock::time_point> m_due;  ///< the deadline, remembered
+  milliseconds m_timeout{0};               ///< that led to it
   std::vector<Clock::time_point> m_interrupts;
   bool m_cancelled = false, m_timed_out = false, m_interrupted = false, m_killed = false;
   std::set<pid_t> m_programs;

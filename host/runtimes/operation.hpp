@@ -53,6 +53,7 @@ struct OperationSpec {
 struct OperationResult {
   std::optional<Error> error;
   bool not_found = false;  ///< the error is KORTEX_E_NOT_FOUND
+  std::string stage;       ///< the plugin function that was called last
   std::string json;        ///< of result(): a checked object, or empty
   std::string value;       ///< of ChildCall::value()
 

@@ -48,6 +48,18 @@ OperationResult perform(OperationSpec spec) {
   throw Error(ErrorKind::failed, title_of(file) + " damaged the answer of " + function + " (bug in the runtime)");
 }
 
+/// `count` instances were reported, the first of them with `reported` as its key, where one with `key` is right.
+void expect_one(const PluginFile& file, const std::string& function, std::size_t count, const std::string& reported, const std::string& key) {
+  const std::string bug = " (bug in the runtime)";
+  if (count == 0) throw Error(ErrorKind::failed, title_of(file) + " reported no instance in " + function + bug);
+  if (count > 1)
+    throw Error(ErrorKind::failed, title_of(file) + " reported " + std::to_string(count) + " instances in " + function +
+                                       " where one is expected" + bug);
+  if (reported != key)
+    throw Error(ErrorKind::failed,
+                title_of(file) + " reported instance '" + reported + "' in " + function + " instead of '" + key + "'" + bug);
+}
+
 /// For functions that emit exactly one instance.
 Instance perform_for_one(OperationSpec spec, const std::string& key) {
   const PluginFile& file = *spec.file;
@@ -58,15 +70,7 @@ Instance perform_for_one(OperationSpec spec, const std::string& key) {
     if (++count == 1) reported.push_back(std::move(instance));
   };
   perform(std::move(spec));
-  const std::string bug = " (bug in the runtime)";
-  if (count == 0)
-    throw Error(ErrorKind::failed, title_of(file) + " reported no instance in " + function + bug);
-  if (count > 1)
-    throw Error(ErrorKind::failed, title_of(file) + " reported " + std::to_string(count) + " instances in " + function +
-                                       " where one is expected" + bug);
-  if (reported.front().key != key)
-    throw Error(ErrorKind::failed, title_of(file) + " reported instance '" + reported.front().key + "' in " + function +
-                                       " instead of '" + key + "'" + bug);
+  expect_one(file, function, count, count == 0 ? std::string() : reported.front().key, key);
   return std::move(reported.front());
 }
 
@@ -86,6 +90,26 @@ ProbeResult probe_result(const OperationResult& result) {
 }
 
 kortex_status call_probe(const OpenPlugin& open) { return open.plugin.probe(open.runtime, open.call); }
+
+kortex_status call_create(const OpenPlugin& open, const InstanceRef& ref, const WorkspaceSpec& workspace, const KeyValues& secret_options) {
+  const WorkspaceArgs values(workspace, secret_options);
+  kortex_create_args args{};
+  args.struct_size = sizeof args;
+  args.workspace = values.get();
+  const kortex_ref instance = ref_of(ref);
+  return open.plugin.create(open.runtime, open.call, &instance, &args);
+}
+
+kortex_status call_start(const OpenPlugin& open, const InstanceRef& ref, const WorkspaceSpec& workspace, const std::vector<std::string>& env) {
+  const WorkspaceArgs values(workspace);
+  const StringArray environment(env);
+  kortex_start_args args{};
+  args.struct_size = sizeof args;
+  args.workspace = values.get();
+  args.env = environment.data();
+  const kortex_ref instance = ref_of(ref);
+  return open.plugin.start(open.runtime, open.call, &instance, &args);
+}
 
 using ExecFunction = kortex_status (*)(kortex_runtime*, const kortex_call*, const kortex_ref*, const kortex_exec_args*,
                                        kortex_exit*);
@@ -219,30 +243,46 @@ Instance Runtime::create(const InstanceRef& ref, const WorkspaceSpec& workspace,
                          Timeout timeout, const std::function<void()>& meanwhile) const {
   OperationSpec spec = prepare(*this, "create", timeout, workspace.global_options);
   spec.meanwhile = meanwhile;
-  spec.body = [&](const OpenPlugin& open) {
-    const WorkspaceArgs values(workspace, secret_options);
-    kortex_create_args args{};
-    args.struct_size = sizeof args;
-    args.workspace = values.get();
-    const kortex_ref instance = ref_of(ref);
-    return open.plugin.create(open.runtime, open.call, &instance, &args);
-  };
+  spec.body = [&](const OpenPlugin& open) { return call_create(open, ref, workspace, secret_options); };
   return perform_for_one(std::move(spec), ref.key);
+}
+
+Runtime::Started Runtime::create_and_start(const InstanceRef& ref, const WorkspaceSpec& workspace, const KeyValues& secret_options,
+                                           const std::vector<std::string>& env, Timeout create, Timeout start,
+                                           const std::function<void()>& meanwhile) const {
+  OperationSpec spec = prepare(*this, "create", create, workspace.global_options);
+  spec.meanwhile = meanwhile;
+  spec.body = [&](const OpenPlugin& open) {
+    if (const kortex_status status = call_create(open, ref, workspace, secret_options); status != KORTEX_OK) return status;
+    InstanceRef made = ref;
+    made.id = open.child.last_instance_id();
+    open.child.stage("start", start);
+    return call_start(open, made, workspace, env);
+  };
+  std::vector<Instance> reported;
+  spec.on_instance = [&](Instance&& instance) { reported.push_back(std::move(instance)); };
+  const PluginFile& file = *spec.file;
+  std::vector<OperationSpec> one;
+  one.push_back(std::move(spec));
+  OperationResult result = std::move(run_operations(one).front());
+  if (result.stage != "start" && result.stage != "close") result.check();
+  expect_one(file, "create", reported.empty() ? 0 : 1, reported.empty() ? std::string() : reported.front().key, ref.key);
+  Started outcome;
+  outcome.created = std::move(reported.front());
+  try {
+    result.check();
+    expect_one(file, "start", reported.size() - 1, reported.back().key, ref.key);
+    outcome.started = std::move(reported.back());
+  } catch (const Error& error) {
+    outcome.failure = error;
+  }
+  return outcome;
 }
 
 Instance Runtime::start(const InstanceRef& ref, const WorkspaceSpec& workspace, const std::vector<std::string>& env,
                         Timeout timeout) const {
   OperationSpec spec = prepare(*this, "start", timeout, workspace.global_options);
-  spec.body = [&](const OpenPlugin& open) {
-    const WorkspaceArgs values(workspace);
-    const StringArray environment(env);
-    kortex_start_args args{};
-    args.struct_size = sizeof args;
-    args.workspace = values.get();
-    args.env = environment.data();
-    const kortex_ref instance = ref_of(ref);
-    return open.plugin.start(open.runtime, open.call, &instance, &args);
-  };
+  spec.body = [&](const OpenPlugin& open) { return call_start(open, ref, workspace, env); };
   return perform_for_one(std::move(spec), ref.key);
 }
 

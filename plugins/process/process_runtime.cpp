@@ -163,6 +163,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
           sandbox_command(sandbox_view(*workspace.raw, places(files.directory())), *workspace.raw, static_cast<bool>(launch.filter));
       launch.wrapper.insert(launch.wrapper.end(), arguments.begin(), arguments.end());
     }
+    const session::Program agent = agent_program(ref, workspace, record->sandboxed, env);
     launch.limit_groups = make_limit_groups(ref.key(), workspace);
     try {
       launch_holder(call, files, launch);
@@ -171,7 +172,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
       throw;
     }
     try {
-      start_agent(ref, workspace, files, record->sandboxed, env);
+      start_agent(agent, workspace, files, record->sandboxed);
     } catch (...) {
       discard(ref, files, *record);
       throw;
@@ -239,7 +240,9 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
 
   [[nodiscard]] HostPlaces places(const std::string& state_dir) const {
     const std::string own(m_host.state_dir());
-    return {home_directory(), state_dir, own, m_host.session_program(), state_dir.empty() ? std::string() : public_etc(own)};
+    // Once for a create() and a start() in a row, which need it to be as it is now, not as it is a millisecond later.
+    if (m_etc.empty() && !state_dir.empty()) m_etc = public_etc(own);
+    return {home_directory(), state_dir, own, m_host.session_program(), m_etc};
   }
 
   static session::Client connect(const Ref& ref, const std::string& what) {
@@ -286,13 +289,16 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     }
   }
 
-  static void start_agent(const Ref& ref, const Workspace& workspace, const InstanceFiles& files, bool sandboxed,
-                          const std::vector<std::string>& env) {
+  static session::Program agent_program(const Ref& ref, const Workspace& workspace, bool sandboxed, const std::vector<std::string>& env) {
     session::Program agent;
     agent.argv = workspace.agent_argv;
     agent.env = agent_environment(ref, workspace, sandboxed, env);
     agent.cwd = workspace.target_path;
     agent.tty = true;
+    return agent;
+  }
+
+  static void start_agent(const session::Program& agent, const Workspace& workspace, const InstanceFiles& files, bool sandboxed) {
     try {
       session::Client::connect(socket_of(files)).start_agent(agent);
     } catch (const session::Error& error) {
@@ -342,6 +348,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   }
 
   Host m_host;
+  mutable std::string m_etc;  ///< what public_etc() said
 };
 
 void ProcessRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request) {

@@ -267,6 +267,44 @@ BOOST_AUTO_TEST_CASE(a_newer_record_is_not_hinted_to_death) {
   BOOST_TEST(error_of([&] { manager().start("shop"); }).hint() == "update kortex-cli");
 }
 
+BOOST_AUTO_TEST_CASE(init_starts_at_once_when_asked_to) {
+  InitRequest r = request({});
+  r.start = true;
+  const Record made = manager().init(r).record;
+  BOOST_TEST((made.state == State::running && made.phase == Phase::none));
+  BOOST_TEST(made.started_ms > 0);
+  const Record stored = *store.read(made.id).record;
+  BOOST_TEST((stored.state == State::running && stored.phase == Phase::none));
+  BOOST_TEST(stored.instance_id == made.instance_id);
+  BOOST_TEST((manager().show("shop").state == State::running));
+}
+
+BOOST_AUTO_TEST_CASE(a_start_that_fails_within_init_leaves_a_workspace_that_tells_why) {
+  for (const auto& [fault, message] : {std::pair<std::string, std::string>{"fail", "fault injection: fail=start"}, {"crash", "crashed in start"}}) {
+    InitRequest r = request({{fault, "start"}});
+    r.start = true;
+    const Error error = error_of([&] { manager().init(r); });
+    BOOST_TEST((error.message() + error.detail()).find(message) != std::string::npos, error.message() + " / " + error.detail());
+    const Workspace seen = manager().show("shop");
+    BOOST_TEST((seen.state == State::created || seen.state == State::stopped));
+    BOOST_REQUIRE(seen.entry.record);
+    BOOST_TEST((seen.entry.record->phase == Phase::none));
+    BOOST_TEST(seen.entry.record->last_error == error.message());
+    BOOST_TEST(!seen.entry.record->instance_id.empty());
+    manager().remove("shop", true);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_create_that_fails_before_a_start_unregisters) {
+  for (const std::string fault : {"fail", "crash"}) {
+    InitRequest r = request({{fault, "create"}});
+    r.start = true;
+    const Error error = error_of([&] { manager().init(r); });
+    BOOST_TEST((error.message() + error.detail()).find("create") != std::string::npos, error.message());
+    BOOST_TEST(nothing_is_left());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_a_killed_init_left_can_be_started) {
   const Record adopted = init();
   die_in(Phase::creating, adopted.id);
