@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <system_error>
+#include <utility>
 
 #include "instances/manager.hpp"
 #include "instances/names.hpp"
@@ -141,10 +142,15 @@ InitResult Manager::init(const InitRequest& request) {
 
   record.phase = Phase::creating;
   Claim claim = m_store.add(record, request.name);
+  // The disk is slower than a short start, and files that a runtime makes wait for it: it is only waited for while a
+  // runtime takes its time, or at the end.
+  bool durable = false;
+  const auto meanwhile = [&] {
+    if (!std::exchange(durable, true)) m_store.make_durable(claim);
+  };
   Runtime::Started made;
   try {
     const InstanceRef ref{record.key, {}, record.name, claim.runtime_directory().string()};
-    const auto meanwhile = [&] { m_store.make_durable(claim); };
     // Killed between the two, the workspace is one whose init was killed: its instance is found by key.
     if (request.start)
       made = runtime.create_and_start(ref, record.spec, assessed.options.secret, agent_environment(record.spec), timeout(timeouts::create),
@@ -156,7 +162,10 @@ InitResult Manager::init(const InitRequest& request) {
     record.info_json = made.created.details_json;
     record.forwards = made.created.forwards;
     record.phase = Phase::none;
-    if (!request.start) m_store.write(claim, record);
+    if (!request.start) {
+      m_store.write(claim, record, durable ? Durability::now : Durability::none);
+      meanwhile();
+    }
   } catch (const Error& error) {
     undo_init(std::move(claim), record, runtime, error);
   }
@@ -164,6 +173,7 @@ InitResult Manager::init(const InitRequest& request) {
   try {
     if (made.failure) throw Error(*made.failure);
     take_started(claim, record, runtime, made.started);
+    meanwhile();
   } catch (const Error& error) {
     keep_error(claim, record, error);
     throw;

@@ -341,10 +341,10 @@ bool Store::is_claimed(const std::string& id) const {
   }
 }
 
-void Store::write(const Claim& claim, const Record& record) const {
+void Store::write(const Claim& claim, const Record& record, Durability durability) const {
   try {
     // A phase need not outlive a power cut: whoever was at work has died with it, and the runtime is asked anyway.
-    replace_file(claim.directory() / record_file, serialize(record), record.phase == Phase::none ? Durability::now : Durability::ordered);
+    replace_file(claim.directory() / record_file, serialize(record), record.phase == Phase::none ? durability : Durability::ordered);
   } catch (const std::system_error& error) {
     rethrow("cannot store workspace '" + record.name + "'", error);
   }

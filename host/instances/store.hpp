@@ -24,6 +24,7 @@
 #include "instances/listing.hpp"
 #include "instances/record.hpp"
 #include "system/file_lock.hpp"
+#include "system/files.hpp"
 
 namespace kortex::host {
 
@@ -59,7 +60,7 @@ class Store {
   /// when taken), or, when nullopt, record.name with -2, -3, … appended until free, found in few steps however many are taken.
   /// Throws Error(refused) for a name that check_name() refuses. A power cut may still undo it: see make_durable().
   Claim add(Record& record, const std::optional<std::string>& wanted);
-  /// Returns when what add() made survives a power cut. Apart, so that a runtime can work while the disk does.
+  /// Returns when what add() made survives a power cut. Apart, because the disk may work while a runtime does.
   void make_durable(const Claim&) const;
 
   /// The name that add() would give now, with the same errors. Changes nothing.
@@ -85,7 +86,8 @@ class Store {
   /// What the claim is held for now: Phase::none when it is not held, or its holder did not say.
   [[nodiscard]] Phase announced(const std::string& id) const;
 
-  void write(const Claim&, const Record&) const;
+  /// `durability`: of a record without a phase; one with a phase need not outlive a power cut.
+  void write(const Claim&, const Record&, Durability durability = Durability::now) const;
   void rename(const Claim&, Record&, const std::string& new_name) const;  ///< writes the record too
   void write_log(const Claim&, const std::string& text) const;
   /// Frees the name and takes the workspace away; the claim ends. Works for unreadable records.

@@ -33,6 +33,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kill_after_deadline{2000};
 constexpr milliseconds kill_after_cancel{10000};
 constexpr milliseconds close_within{2000};
+constexpr milliseconds meanwhile_after{100};
 constexpr milliseconds three_interrupts_within{2000};
 constexpr milliseconds idle_again{200};
 constexpr std::size_t max_message = 4096;
@@ -144,17 +145,19 @@ class Operation {
   }
   [[nodiscard]] std::optional<Clock::time_point> next_event() const {
     if (ended()) return std::nullopt;
-    return m_kill_at ? m_kill_at : m_deadline;
+    const std::optional<Clock::time_point> end = m_kill_at ? m_kill_at : m_deadline;
+    return m_meanwhile_at && (!end || *m_meanwhile_at < *end) ? m_meanwhile_at : end;
   }
   /// Whoever has the terminal to itself is not to be painted over.
   [[nodiscard]] bool idle() const {
     return !ended() && m_spec.streams == Streams::none && m_spec.context->idle && m_spec.context->idle();
   }
-  void meanwhile() {
-    if (m_spec.meanwhile) guarded(m_spec.meanwhile);
-  }
   void on_time(Clock::time_point now) {
     if (ended()) return;
+    if (m_meanwhile_at && now >= *m_meanwhile_at) {
+      m_meanwhile_at.reset();
+      guarded(m_spec.meanwhile);
+    }
     if (m_kill_at) {
       if (now >= *m_kill_at) kill();
     } else if (m_deadline && now >= *m_deadline) {
@@ -202,6 +205,7 @@ class Operation {
       m_signals = Pipe::make(O_NONBLOCK);
       if (m_spec.streams == Streams::terminal) m_resize = Pipe::make(O_NONBLOCK);
     }
+    if (m_spec.meanwhile) m_meanwhile_at = Clock::now() + meanwhile_after;
     ChildStart child;
     if (m_spec.timeout > milliseconds::zero()) {
       m_timeout = m_spec.timeout;
@@ -514,7 +518,7 @@ class Operation {
   pid_t m_pid = -1;
   Fd m_pidfd, m_report, m_noise_fd, m_cancel;
   Pipe m_resize, m_signals;
-  std::optional<Clock::time_point> m_deadline, m_kill_at;
+  std::optional<Clock::time_point> m_deadline, m_kill_at, m_meanwhile_at;
   std::optional<Clock::time_point> m_due;  ///< the deadline, remembered
   milliseconds m_timeout{0};               ///< that led to it
   std::vector<Clock::time_point> m_interrupts;
@@ -567,7 +571,6 @@ std::vector<OperationResult> run_operations(const std::vector<OperationSpec>& sp
   SignalWatch signals(specs.front().streams);
   std::vector<std::unique_ptr<Operation>> operations;
   for (const OperationSpec& spec : specs) operations.push_back(std::make_unique<Operation>(spec, signals.mask_before()));
-  for (const auto& operation : operations) operation->meanwhile();
 
   std::vector<pollfd> fds;
   while (!std::all_of(operations.begin(), operations.end(), [](const auto& operation) { return operation->ended(); })) {

@@ -43,7 +43,8 @@ struct OperationSpec {
   std::function<std::optional<KeyValues>(const kortex_plugin&)> global_options;
   std::function<kortex_status(const OpenPlugin&)> body;
 
-  /// In the parent, once the child is at work; may be empty. What it throws cancels the call and is rethrown by run_operations().
+  /// In the parent, once, when the child has been at work for a tenth of a second: a shorter call would only be disturbed.
+  /// May be empty. What it throws cancels the call and is rethrown by run_operations().
   std::function<void()> meanwhile;
   // In the parent; may be empty. What they throw cancels the call and is rethrown by run_operations().
   std::function<void(Instance&&)> on_instance;

@@ -159,7 +159,8 @@ class Runtime {
   [[nodiscard]] Assessment assess(WorkspaceSpec spec_without_options, const KeyValues& given_options,
                                   const std::string& cwd, Timeout) const;
   [[nodiscard]] Guarantees guarantees(const WorkspaceSpec&, Timeout) const;
-  /// `meanwhile`: done in this process while the runtime works; what it throws ends that, and is thrown.
+  /// `meanwhile`: done in this process while the runtime works, if that takes longer than a tenth of a second; what it
+  /// throws ends that, and is thrown.
   [[nodiscard]] Instance create(const InstanceRef&, const WorkspaceSpec&, const KeyValues& secret_options, Timeout,
                                 const std::function<void()>& meanwhile = {}) const;
   /// create(), and at once start() of what it made, in one child: half of a short start's cost is the child.
