@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,7 +12,9 @@
 #include "files.hpp"
 #include "machine.hpp"
 
-extern char** environ;
+extern "C" {
+extern const char kortex_microvm_filter_begin[], kortex_microvm_filter_end[];
+}
 
 namespace kortex::microvm {
 
@@ -55,6 +58,32 @@ void spawn(const InstanceFiles& files, const std::vector<std::string>& command, 
   if (error != 0) throw Error(KORTEX_E_UNAVAILABLE, "cannot run '" + command.front() + "': " + std::strerror(error));
 }
 
+Fd filter_program() {
+  Fd program = lifted(Fd(::memfd_create("kortex-network-filter", MFD_CLOEXEC)), "memfd");
+  write_all(program.get(), std::string(kortex_microvm_filter_begin, kortex_microvm_filter_end), "memfd");
+  return program;
+}
+
+struct SocketPair {
+  Fd first, second;
+  static SocketPair make() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) fail_system("cannot make a network");
+    Fd first(ends[0]), second(ends[1]);
+    return {lifted(std::move(first), "network"), lifted(std::move(second), "network")};
+  }
+};
+
+/// Returns QEMU's end.
+Fd start_network(const InstanceFiles& files, const std::vector<std::string>& passt, int lock) {
+  SocketPair outer = SocketPair::make(), inner = SocketPair::make();
+  spawn(files, passt, {lock, outer.second.get()}, "network.log");
+  const Fd program = filter_program();
+  // 3 the lock, 4 towards the guest, 5 towards passt, 6 the program itself
+  spawn(files, {"/proc/self/fd/6", "4", "5"}, {lock, inner.second.get(), outer.first.get(), program.get()}, "filter.log");
+  return std::move(inner.first);
+}
+
 }  // namespace
 
 void launch(const InstanceFiles& files, const Launch& what, Fd lock) {
@@ -71,15 +100,7 @@ void launch(const InstanceFiles& files, const Launch& what, Fd lock) {
   give(lifted(files.connect("share.sock"), "share.sock"));
   ::unlink(files.path("share.sock").c_str());
 
-  if (what.network.empty()) {
-    give(lifted(Fd(::open("/dev/null", O_RDWR | O_CLOEXEC)), "/dev/null"));
-  } else {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) fail_system("cannot make a network");
-    Fd ours = lifted(Fd(ends[0]), "network"), theirs = lifted(Fd(ends[1]), "network");
-    spawn(files, what.network, {lock.get(), theirs.get()}, "network.log");
-    give(std::move(ours));
-  }
+  give(what.network.empty() ? lifted(Fd(::open("/dev/null", O_RDWR | O_CLOEXEC)), "/dev/null") : start_network(files, what.network, lock.get()));
   for (unsigned port = 1; port <= session_ports; ++port) give(files.listen("session" + std::to_string(port) + ".sock"));
   spawn(files, what.qemu, qemu, "qemu.log");
 }
