@@ -101,7 +101,8 @@ void launch(const InstanceFiles& files, const Launch& what, Fd lock) {
   ::unlink(files.path("share.sock").c_str());
 
   give(what.network.empty() ? lifted(Fd(::open("/dev/null", O_RDWR | O_CLOEXEC)), "/dev/null") : start_network(files, what.network, lock.get()));
-  for (unsigned port = 1; port <= session_ports; ++port) give(files.listen("session" + std::to_string(port) + ".sock"));
+  give(files.listen(control_socket));
+  for (unsigned session = 1; session <= what.sessions; ++session) give(files.listen(session_socket(session)));
   spawn(files, what.qemu, qemu, "qemu.log");
 }
 

@@ -14,6 +14,7 @@ inline constexpr int service_descriptor = 4;
 struct Launch {
   std::vector<std::string> qemu, share;
   std::vector<std::string> network;  ///< empty: none
+  unsigned sessions = 0;
 };
 
 /// Returns when all of it runs. `lock`: of take_lock(). Throws kortex::Error.

@@ -34,6 +34,8 @@ std::string escaped(const std::string& text) {
 
 }  // namespace
 
+std::string session_socket(unsigned session) { return "session" + std::to_string(session) + ".sock"; }
+
 std::string default_machine() {
 #if defined(__aarch64__)
   return "virt";
@@ -66,9 +68,9 @@ std::vector<std::string> qemu_command(const std::string& program, const Machine&
   add({"-chardev", "file,id=console,path=console.log,append=off", "-serial", "chardev:console"});
   add({"-chardev", "socket,id=qmp,fd=" + std::to_string(qmp_descriptor) + ",server=on,wait=off", "-mon", "chardev=qmp,mode=control"});
   add({"-chardev", "socket,id=share,fd=" + std::to_string(share_descriptor), "-device", "vhost-user-fs" + device + ",chardev=share,tag=kortex,queue-size=1024"});
-  add({"-device", "virtio-serial" + device + ",id=sessions,max_ports=" + std::to_string(session_ports + 1)});
-  for (unsigned port = 1; port <= session_ports; ++port) {
-    const std::string id = "session" + std::to_string(port);
+  add({"-device", "virtio-serial" + device + ",id=sessions,max_ports=" + std::to_string(machine.sessions + 2)});
+  for (unsigned port = 1; port <= machine.sessions + 1; ++port) {
+    const std::string id = "port" + std::to_string(port);
     add({"-chardev", "socket,id=" + id + ",fd=" + std::to_string(first_port_descriptor + static_cast<int>(port) - 1) + ",server=on,wait=off", "-device",
          "virtserialport,bus=sessions.0,nr=" + std::to_string(port) + ",chardev=" + id + ",name=kortex." + std::to_string(port)});
   }

@@ -16,8 +16,11 @@ inline constexpr int share_descriptor = 5;
 inline constexpr int network_descriptor = 6;
 inline constexpr int first_port_descriptor = 7;
 
-/// How many sessions there can be at once.
-inline constexpr unsigned session_ports = 20;
+/// The virtio ports' sockets: one for the runtime itself, and one per session of a user. Each costs the guest four
+/// megabytes, because its kernel keeps a thousand pages ready for what comes.
+inline constexpr const char* control_socket = "control.sock";
+inline constexpr unsigned most_sessions = 29;
+[[nodiscard]] std::string session_socket(unsigned session);  ///< from 1
 
 struct Machine {
   std::string type = "microvm";  ///< "microvm", "q35", "virt"
@@ -29,6 +32,7 @@ struct Machine {
   std::string disk;           ///< the writable one
   Root root;
   bool network = false;
+  unsigned sessions = 8;
   std::int64_t counter_khz = 0;  ///< 0: unknown
 };
 

@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds default_grace = 10s;
 constexpr std::chrono::milliseconds boot_limit = 180s;  // an emulated machine on a busy one
 constexpr std::int64_t default_memory = std::int64_t{2} << 30;
-constexpr std::int64_t least_memory = std::int64_t{192} << 20;
+constexpr std::int64_t least_memory = std::int64_t{128} << 20;
 
 // The guest's side of the network. passt translates, so these never leave this machine.
 constexpr const char* guest_address = "10.0.2.15";
@@ -50,9 +50,11 @@ unsigned cpus_of(const Workspace& workspace) {
   return static_cast<unsigned>(workspace.cpus_milli / 1000);
 }
 
+unsigned sessions_of(const Workspace& workspace) { return static_cast<unsigned>(workspace.options.number("sessions").value_or(8)); }
+
 std::int64_t memory_of(const Workspace& workspace) {
   const std::int64_t bytes = workspace.memory_bytes == 0 ? default_memory : workspace.memory_bytes;
-  if (bytes < least_memory) throw Error(KORTEX_E_UNSUPPORTED, "cannot run the agent in less than 192 MiB of memory: the guest's kernel needs it");
+  if (bytes < least_memory) throw Error(KORTEX_E_UNSUPPORTED, "cannot run the agent in less than 128 MiB of memory: the guest's kernel needs it");
   return bytes;
 }
 
@@ -103,6 +105,7 @@ class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Lo
             {"machine", "the virtual machine; auto: microvm, on ARM virt", KORTEX_OPT_ENUM, 0, "auto", {"auto", "microvm", "q35", "virt"}},
             {"root", "host: this machine's programs, read-only; or a directory, tar archive, ext4, erofs or squashfs image", KORTEX_OPT_STRING, 0, "host"},
             {"disk", "size of the writable file system over the root, which also holds the agent's home", KORTEX_OPT_SIZE, 0, "8GiB", {}, std::int64_t{64} << 20, std::int64_t{1} << 44},
+            {"sessions", "how many programs and terminals can be connected at once; each takes 4 MiB of the guest's memory", KORTEX_OPT_INT, 0, "8", {}, 1, most_sessions},
             {"kernel", "the guest's kernel; without it this machine's own, else the newest in /boot", KORTEX_OPT_PATH},
             {"modules", "the kernel's modules; without it /lib/modules/ and the kernel's release", KORTEX_OPT_PATH}};
   }
@@ -185,7 +188,9 @@ Guarantees MicrovmRuntime::guarantees(Call&, const Workspace& workspace) {
   Guarantees given;
   given.isolation = Isolation::microvm;
   given.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_HOST_LOOPBACK | KORTEX_GUARANTEE_MOUNTS |
-                   KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_CPUS | KORTEX_GUARANTEE_MEMORY | KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH;
+                   KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_MEMORY | KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH;
+  // Whole processors only, so it is claimed where that is what was asked for.
+  if (workspace.cpus_milli >= 1000) given.enforces |= KORTEX_GUARANTEE_CPUS;
   if (!workspace.network_denied) given.enforces |= KORTEX_GUARANTEE_PORTS;
   const std::string root = workspace.options.get("root", "host");
   Root seen;
@@ -232,6 +237,7 @@ Machine MicrovmRuntime::machine_for(Call& call, const Ref& ref, const Workspace&
   machine.disk = files.path("disk.img");
   machine.root = root;
   machine.network = !workspace.network_denied;
+  machine.sessions = sessions_of(workspace);
   if (machine.emulated) machine.counter_khz = counter_khz(m_host);
   const Kernel kernel = find_kernel(workspace.options.get("kernel"), workspace.options.get("modules"));
   machine.kernel = bootable(call, m_cache, kernel);
@@ -269,7 +275,7 @@ void MicrovmRuntime::write_settings(const Ref& ref, const Workspace& workspace, 
   pair(settings, "home", owner.home);
   pair(settings, "hostname", host_name(ref.name()));
   pair(settings, "root", root.kind == Root::Kind::image ? root.file_system : "share");
-  pair(settings, "ports", std::to_string(session_ports));
+  pair(settings, "ports", std::to_string(sessions_of(workspace) + 1));
   if (!workspace.network_denied) {
     pair(settings, "address", guest_address);
     pair(settings, "netmask", guest_netmask);
@@ -304,6 +310,7 @@ void MicrovmRuntime::boot(Call& call, const Ref& ref, const Workspace& workspace
   what.qemu = qemu_command(find_program(qemu_name()), machine_for(call, ref, workspace, files, root));
   what.share = share_command(folders, root, owner, places(files.directory()), find_virtiofsd(), service_descriptor);
   what.network = network_command(workspace, files);
+  what.sessions = sessions_of(workspace);
   replace_file(files.path("boot"), boot_id());
   call.progress("boot", "starting the virtual machine");
   launch(files, what, std::move(lock));
@@ -383,8 +390,8 @@ void MicrovmRuntime::end(Call& call, const Ref& ref, const InstanceFiles& files,
   const session::StatusFile story = files.story();
   if (lived && story.started && !story.ended) files.write_end(128 + 9);
   if (lived && !story.started) ::unlink(files.path("session.status").c_str());
-  for (unsigned port = 1; port <= session_ports; ++port) ::unlink(files.path("session" + std::to_string(port) + ".sock").c_str());
-  for (const char* name : {"qmp.sock", "share.sock", "qemu.pid"}) ::unlink(files.path(name).c_str());
+  for (unsigned session = 1; session <= most_sessions; ++session) ::unlink(files.path(session_socket(session)).c_str());
+  for (const char* name : {control_socket, "qmp.sock", "share.sock", "qemu.pid"}) ::unlink(files.path(name).c_str());
 }
 
 Instance MicrovmRuntime::stop(Call& call, const Ref& ref, const StopMode& mode) {

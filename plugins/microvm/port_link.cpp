@@ -172,19 +172,26 @@ void PortLink::choose_port(const InstanceFiles& files, PortUse use) {
   const std::string name = files.path("ports");
   m_lock.reset(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!m_lock) fail_system("cannot open '" + name + "'");
-  const unsigned first = use == PortUse::control ? session_ports : 1, last = use == PortUse::control ? session_ports : session_ports - 1;
-  for (unsigned port = first; port <= last; ++port) {
+  const auto take = [&](unsigned port, int command) {
     struct flock lock {};
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
     lock.l_start = port;
     lock.l_len = 1;
-    // The one for control is held for moments only.
-    if (::fcntl(m_lock.get(), use == PortUse::control ? F_OFD_SETLKW : F_OFD_SETLK, &lock) != 0) continue;
-    m_port = files.connect("session" + std::to_string(port) + ".sock");
+    return ::fcntl(m_lock.get(), command, &lock) == 0;
+  };
+  if (use == PortUse::control) {
+    (void)take(0, F_OFD_SETLKW);  // held for moments only
+    m_port = files.connect(control_socket);
     return;
   }
-  throw session::Error(KORTEX_E_BUSY, "all " + std::to_string(session_ports - 1) + " sessions of the virtual machine are in use");
+  unsigned session = 1;
+  for (; session == 1 || exists(files.path(session_socket(session))); ++session) {
+    if (!take(session, F_OFD_SETLK)) continue;
+    m_port = files.connect(session_socket(session));
+    return;
+  }
+  throw session::Error(KORTEX_E_BUSY, "all " + std::to_string(session - 1) + " sessions of the virtual machine are in use", "kortex-cli init --runtime-option sessions=NUMBER");
 }
 
 std::string PortLink::greet(const Call& call, std::chrono::milliseconds limit) const {

@@ -193,7 +193,7 @@ class Lifecycle(MachineTest):
 class Sessions(MachineTest):
     def test_programs_and_terminals(self):
         """One machine for all of it: starting one takes longer than the rest."""
-        self.create(configuration={"environment": [{"name": "STATED", "value": "yes"}]})
+        self.create("w", "--runtime-option", "sessions=16", configuration={"environment": [{"name": "STATED", "value": "yes"}]})
         for command, status in (("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)):
             self.assert_ended(self.run_cli("exec", "w", "--", "sh", "-c", command), status)
         self.assert_ended(self.run_cli("exec", "w", "--", "no-such-program"), 127, stderr="no-such-program")
@@ -425,7 +425,7 @@ class Refusals(MachineTest):
         self.refuse(7, "nothing would be kept from the agent", *EMULATED, "--runtime-option", "root=/")
         self.refuse(7, "cannot read the kernel '/no/kernel': no such file", *EMULATED, "--runtime-option", "kernel=/no/kernel")
         self.refuse(7, "less than one processor", *EMULATED, configuration={**deny, "resources": {"cpus": 0.5}})
-        self.refuse(7, "less than 192 MiB", *EMULATED, configuration={**deny, "resources": {"memory": "64MiB"}})
+        self.refuse(7, "less than 128 MiB", *EMULATED, configuration={**deny, "resources": {"memory": "64MiB"}})
         self.refuse(7, "the machine has no network", *EMULATED, configuration={**deny, "ports": [80]})
         self.refuse(7, "processes", *EMULATED, configuration={**deny, "resources": {"processes": 10}})
         self.refuse(7, "network", *EMULATED, configuration={"network": {"mode": "deny", "hosts": ["example.org"]}})
@@ -437,7 +437,7 @@ class Crowd(MachineTest):
         names = [f"w{number}" for number in range(10)]
         root = self.busybox_root()
         for name in names:
-            self.create(name, "--runtime-option", f"root={root}", agent=("/bin/sh",), memory="192MiB", start=False)
+            self.create(name, "--runtime-option", f"root={root}", agent=("/bin/sh",), memory="128MiB", start=False)
         starting = [self.sandbox.popen(BINARY, "start", name, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) for name in names]
         for name, one in zip(names, starting):
             said = one.communicate(timeout=BOOT * 2)[1]
@@ -450,8 +450,8 @@ class Crowd(MachineTest):
         for pid in self.sandbox.processes():
             for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 used += int(line.split()[1]) if line.startswith("Pss:") else 0
-        print(f"\nten machines of 192 MiB: {used // 1024} MiB in all", file=sys.stderr)
-        self.assertLess(used, 10 * (192 + 128) * 1024)
+        print(f"\nten machines of 128 MiB: {used // 1024} MiB in all", file=sys.stderr)
+        self.assertLess(used, 10 * (128 + 128) * 1024)
         for name in names:
             self.ok("remove", "--force", name, timeout=BOOT)
         self.assert_nothing_left()
