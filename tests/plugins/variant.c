@@ -1,6 +1,7 @@
 /* A plugin that does nothing, with one thing wrong about its file or table: see CMakeLists.txt. */
 #include <kortex/runtime.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #ifndef NOTE_NAME
 #define NOTE_NAME PLUGIN_NAME
@@ -10,6 +11,9 @@
 #endif
 #ifndef TABLE_VERSION
 #define TABLE_VERSION "1.2.3"
+#endif
+#ifndef NOTE_VERSION
+#define NOTE_VERSION "1.2.3"
 #endif
 #ifndef TABLE_MAJOR
 #define TABLE_MAJOR KORTEX_ABI_MAJOR
@@ -27,7 +31,7 @@
 #endif
 
 #ifndef NO_NOTE
-KORTEX_RUNTIME_NOTE(NOTE_NAME, "1.2.3", "does nothing");
+KORTEX_RUNTIME_NOTE(NOTE_NAME, NOTE_VERSION, "does nothing");
 #endif
 
 #ifdef UNDEFINED_SYMBOL
@@ -39,6 +43,21 @@ extern int this_symbol_is_nowhere(void);
 
 #ifdef CRASH_ON_LOAD
 __attribute__((constructor)) static void crash(void) { abort(); }
+#endif
+
+#ifdef CHANGE_DIRECTORY_ON_LOAD
+__attribute__((constructor)) static void change_directory(void) {
+  if (chdir("/tmp") != 0) abort();
+}
+#endif
+#ifdef EXPORTS_MORE
+KORTEX_EXPORT int something_else(void);
+int something_else(void) { return 0; }
+#endif
+#ifdef ODD_OPTION
+static const kortex_option odd = {
+    .struct_size = sizeof odd, .type = KORTEX_OPT_BOOL, .name = "odd", .help = "is neither", .default_value = "perhaps"};
+static const kortex_option *const options[] = {&odd, NULL};
 #endif
 
 static kortex_status open_it(const kortex_call *call, const kortex_open_args *args, const kortex_host *host,
@@ -110,6 +129,9 @@ static const kortex_plugin table = {
     .name = TABLE_NAME,
     .version = TABLE_VERSION,
     .summary = "does nothing",
+#ifdef ODD_OPTION
+    .options = options,
+#endif
     .open = open_it,
     .close = close_it,
     .probe = probe,
@@ -128,6 +150,9 @@ KORTEX_EXPORT const kortex_plugin *some_other_entry(void);
 const kortex_plugin *some_other_entry(void) { return &table; }
 #else
 const kortex_plugin *KORTEX_RUNTIME_ENTRY(uint32_t host_abi_minor) {
+#ifdef ONE_MINOR_ONLY
+  if (host_abi_minor != KORTEX_ABI_MINOR) return NULL;
+#endif
   (void)host_abi_minor;
 #ifdef NULL_TABLE
   return table.struct_size == 0 ? &table : NULL;

@@ -121,11 +121,25 @@ static int change(const char *file) {
   return error;
 }
 
+static void files(char **words) {
+  for (; *words != NULL; ++words) {
+    const int fd = open(*words, O_RDONLY | O_CLOEXEC);
+    char text[256] = "";
+    ssize_t n = 0;
+    struct stat status;
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) n = read(fd, text, sizeof text - 1);
+    if (n > 0) text[n] = '\0';
+    say("file %s\n", fd >= 0 ? text : "absent");
+    if (fd >= 0) close(fd);
+  }
+}
+
 /* readonly DIRECTORY: writes, and again after each way to make it writable. The host looks at its files afterwards. */
 static void readonly(char **words) {
   const char *directory = words[0];
   char file[4096];
   snprintf(file, sizeof file, "%s/file", directory);
+  files((char *[]){file, NULL});
   say("create %s\n", reason(write_into(directory, "created")));
   say("change %s\n", reason(change(file)));
   for (int within = 0; within < 2; ++within) {
@@ -140,19 +154,6 @@ static void readonly(char **words) {
     const long set = syscall(442 /* mount_setattr */, AT_FDCWD, directory, 0, &attributes, sizeof attributes);
     say("mount-setattr %s\n", reason(set == 0 ? 0 : errno));
     say("change-set %s\n", reason(change(file)));
-  }
-}
-
-static void files(char **words) {
-  for (; *words != NULL; ++words) {
-    const int fd = open(*words, O_RDONLY | O_CLOEXEC);
-    char text[256] = "";
-    ssize_t n = 0;
-    struct stat status;
-    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) n = read(fd, text, sizeof text - 1);
-    if (n > 0) text[n] = '\0';
-    say("file %s\n", fd >= 0 ? text : "absent");
-    if (fd >= 0) close(fd);
   }
 }
 
@@ -219,11 +220,11 @@ static void processes(char **words) {
   say("processes %d\n", alive);
 }
 
-/* cpus: percent of one processor that four busy processes get together in a second. */
+/* cpus: percent of one processor that many busy processes get together: many, so that they get it on a busy machine, too. */
 static void cpus(void) {
   struct timespec begin, now;
   clock_gettime(CLOCK_MONOTONIC, &begin);
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 8; ++i)
     if (fork() == 0)
       for (;;) {
         clock_gettime(CLOCK_MONOTONIC, &now);

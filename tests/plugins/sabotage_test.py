@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Every test of kortex-runtime-check can fail: sabotage_test.py BUILD SABOTAGE_TABLE [PART_OF_A_NAME]
+
+Each line of the table is a run of one test on a runtime that breaks just what the test is about; it must fail, with the
+words of the table. The runtime without any sabotage passes all of them."""
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+build, table = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+wanted = sys.argv[3] if len(sys.argv) > 3 else ""
+CHECK = build / "bin/kortex-runtime-check"
+PLUGINS = build / "tests/plugins"
+
+
+def check(plugin, sabotage, *options):
+    env = {**os.environ, "KORTEX_SABOTAGE": sabotage}
+    return subprocess.run([CHECK, "--option", "sandbox=none", "--image", "localhost/none", *options, plugin], env=env,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
+
+
+def read_table():
+    for line in table.read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        test, fault, words = line.split(" ", 2)
+        seconds = re.match(r"seconds=(\d+) ", words)
+        yield test, fault, seconds.group(1) if seconds else "60", words[seconds.end():] if seconds else words
+
+
+def attempt(entry):
+    """What is wrong with the test's answer to the sabotage; None: nothing."""
+    test, fault, seconds, words = entry
+    named = re.fullmatch(r"\[(.*)\]", fault)
+    plugin = PLUGINS / f"libkortex-runtime-{named.group(1) if named else 'sabotaged'}.so"
+    done = check(plugin, "" if named else fault, "--only", test, "--timeout", seconds)
+    verdicts = re.findall(r"(?m)^(ok|not ok) \d+ - (\S+)( # SKIP.*)?$", done.stdout)
+    mine = [verdict for verdict in verdicts if verdict[1] == test]
+    if done.returncode != 1 or [verdict[0] for verdict in mine] != ["not ok"] or words not in done.stdout:
+        return f"{test} with {fault}: status {done.returncode}, expected a failure with '{words}'\n{done.stdout}"
+    return None
+
+
+entries = [entry for entry in read_table() if wanted in entry[0] or wanted in entry[1]]
+failures = []
+listed = {line.split("\t")[0] for line in subprocess.run([CHECK, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()}
+if not wanted:
+    tabled = {entry[0] for entry in entries}
+    failures += [f"{name}: nothing shows that it can fail" for name in sorted(listed - tabled)]
+    failures += [f"{name}: in the table, and not a test" for name in sorted(tabled - listed)]
+    honest = check(PLUGINS / "libkortex-runtime-sabotaged.so", "concurrent", "--jobs", "2")
+    if honest.returncode != 0:
+        failures.append(f"without sabotage it must pass:\n{honest.stdout}")
+with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    failures += [failure for failure in pool.map(attempt, [entry for entry in entries if not entry[0].startswith("cpus.")]) if failure]
+for entry in entries:
+    if entry[0].startswith("cpus."):  # on a busy machine nobody gets much: alone, and only where it could be seen
+        failure = attempt(entry)
+        if failure and os.getloadavg()[0] > os.cpu_count():
+            print(f"this machine is too busy to show that {entry[0]} can fail")
+        elif failure:
+            failures.append(failure)
+print(*failures, sep="\n")
+print(f"{len(entries)} sabotages, {len(failures)} failures")
+sys.exit(1 if failures else 0)
