@@ -32,6 +32,7 @@ extern const Command version_command;
 extern const Command completion_command;
 extern const Command complete_command;
 extern const Command help_command;
+extern const Command manual_command;
 
 namespace {
 
@@ -58,6 +59,7 @@ constexpr const Command* table[] = {
     &completion_command,
     &complete_command,
     &help_command,
+    &manual_command,
 };
 
 constexpr Noun nouns[] = {

@@ -36,14 +36,14 @@ bool HolderDirectory::wait_until_serving(const Call& call, const std::function<b
   return true;
 }
 
-void HolderDirectory::hand_over_output(const Call& call, std::int64_t tail) const {
+void HolderDirectory::hand_over_output(const Call& call, std::int64_t tail, const session::LogEnd& up_to) const {
   session::read_log(output(0), output(1), tail, [&](const char* data, std::size_t size) {
     call.output(KORTEX_STREAM_STDOUT, {data, size});
     return 0;
-  });
+  }, up_to);
 }
 
-void hand_over_copied_output(const Call& call, const std::string& archive, std::int64_t tail) {
+void hand_over_copied_output(const Call& call, const std::string& archive, std::int64_t tail, const session::LogEnd& up_to) {
   // The log's own reader takes files; these have no name, and no place on any disk.
   Fd files[2];
   std::string paths[2];
@@ -65,10 +65,10 @@ void hand_over_copied_output(const Call& call, const std::string& archive, std::
   session::read_log(paths[0], paths[1], tail, [&](const char* data, std::size_t size) {
     call.output(KORTEX_STREAM_STDOUT, {data, size});
     return 0;
-  });
+  }, up_to);
 }
 
-void follow_output(const Call& call, session::Client& client) {
+void follow_output(const Call& call, session::Client& client, const std::function<void(const session::LogEnd&)>& before) {
   // The client writes to a descriptor and the host takes bytes, so one thread does each.
   Pipe pipe = Pipe::make();
   session::Streams streams;
@@ -77,7 +77,7 @@ void follow_output(const Call& call, session::Client& client) {
   std::exception_ptr failure;
   std::thread follower([&] {
     try {
-      (void)client.follow(streams);
+      (void)client.follow(streams, before);
     } catch (...) {
       failure = std::current_exception();
     }

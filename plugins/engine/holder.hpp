@@ -27,17 +27,17 @@ class HolderDirectory {
   /// Returns when the holder serves. `alive` is asked now and then: false ends the waiting with false.
   [[nodiscard]] bool wait_until_serving(const Call& call, const std::function<bool()>& alive, const std::function<void()>& begin) const;
   /// What the agent has written, or the last `tail` lines of it (-1: all), to call.output().
-  void hand_over_output(const Call& call, std::int64_t tail) const;
+  void hand_over_output(const Call& call, std::int64_t tail, const session::LogEnd& up_to = {}) const;
 
  private:
   std::string m_path;
 };
 
-/// What the agent writes from now on, to call.output(), until it ends.
-void follow_output(const Call& call, session::Client& client);
+/// What the agent writes from now on, to call.output(), until it ends. `before` is told where "now" is in the holder's logs.
+void follow_output(const Call& call, session::Client& client, const std::function<void(const session::LogEnd&)>& before);
 
 /// The same as hand_over_output(), of the holder's directory as an engine packed it (tar).
-void hand_over_copied_output(const Call& call, const std::string& archive, std::int64_t tail);
+void hand_over_copied_output(const Call& call, const std::string& archive, std::int64_t tail, const session::LogEnd& up_to = {});
 
 /// The agent's environment: the image's, what the runtime sets, what the user asked for, later ones first.
 [[nodiscard]] std::vector<std::string> agent_environment(const json::value& image_env, const std::string& home, const std::string& name,

@@ -381,21 +381,23 @@ Exit EngineRuntime::terminal(Call& call, const Ref& ref, const Execution& execut
 }
 
 void EngineRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request) {
-  std::unique_ptr<Api> api;
-  if (is_remote(call, ref)) {
-    api = connect(call, ref);
-    hand_over_copied_output(call, api->get_archive(*ref.id() != '\0' ? ref.id() : ref.key(), holder_directory), request.tail);
-  } else {
-    HolderDirectory(ref.state_dir()).hand_over_output(call, request.tail);
-  }
-  if (!request.follow) return;
+  const std::unique_ptr<Api> api = is_remote(call, ref) ? connect(call, ref) : nullptr;
+  const auto so_far = [&](const session::LogEnd& up_to) {
+    if (api)
+      hand_over_copied_output(call, api->get_archive(*ref.id() != '\0' ? ref.id() : ref.key(), holder_directory), request.tail, up_to);
+    else
+      HolderDirectory(ref.state_dir()).hand_over_output(call, request.tail, up_to);
+  };
+  if (!request.follow) return so_far({});
+  SessionAccess session;
   try {
-    SessionAccess session = session_of(ref, api.get());
-    follow_output(call, session.client());
+    session = session_of(ref, api.get());
   } catch (const session::Error& error) {
-    // Nobody there: the agent has ended, and all it wrote has been shown.
     if (error.code != KORTEX_E_NOT_FOUND) throw;
+    // Nobody there: the agent has ended, and all it wrote is in the log.
+    return so_far({});
   }
+  follow_output(call, session.client(), so_far);
 }
 
 Exit EngineRuntime::wait(Call& call, const Ref& ref) {
