@@ -40,3 +40,6 @@ kortex_runtime_package(podman SUMMARY "runs agents in containers of podman" DEPE
   DESCRIPTION "With this runtime of kortex-cli an agent has the userland of an image, a home of its own and no new privileges. It uses podman's API, rootful and rootless.")
 kortex_runtime_package(docker SUMMARY "runs agents in containers of docker" DEPENDS "docker.io | docker-ce"
   DESCRIPTION "With this runtime of kortex-cli an agent has the userland of an image, a home of its own and no new privileges. It uses dockerd's API.")
+kortex_runtime_package(microvm SUMMARY "runs agents in virtual machines of QEMU" DEPENDS "qemu-system-x86 | qemu-system-arm"
+  RECOMMENDS "squashfs-tools, e2fsprogs, passt"
+  DESCRIPTION "With this runtime of kortex-cli an agent has a kernel of its own, in a small virtual machine that starts in about a second.")

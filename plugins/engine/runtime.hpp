@@ -68,7 +68,6 @@ class EngineRuntime : public Runtime, public Execs, public Terminals, public Log
   [[nodiscard]] virtual KeyValues facts(Api& api) const = 0;
 
  private:
-  [[nodiscard]] std::string endpoint_of(const Call& call, const Ref& ref) const;
   [[nodiscard]] std::unique_ptr<Api> connect(const Call& call, const Ref& ref) const;
   /// Its GET /containers/{id}/json; null: there is none.
   [[nodiscard]] json::value find_container(Api& api, const Ref& ref) const;
