@@ -1,5 +1,6 @@
 # The manual page and the completion scripts are the binary's own words: they are asked of it once it is built.
 set(documents ${CMAKE_BINARY_DIR}/documents)
+file(MAKE_DIRECTORY ${documents})
 set(made ${documents}/kortex-cli.1 ${documents}/kortex-cli.bash ${documents}/_kortex-cli ${documents}/kortex-cli.fish)
 if(CMAKE_CROSSCOMPILING)
   add_custom_target(kortex-documents)

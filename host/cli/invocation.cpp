@@ -45,7 +45,7 @@ Registry Invocation::registry() const {
   inputs.variable = m_environment.variable("KORTEX_CLI_RUNTIME_PATH");
   inputs.home = home_directory(m_environment);
   inputs.binary = m_environment.binary();
-  return Registry(search_path(inputs));
+  return Registry(search_path(inputs), Pins(pin_directories(m_environment)));
 }
 
 AgentCatalog Invocation::agents(const std::string& sources) const {

@@ -83,6 +83,15 @@ fs::path user_runtime_directory(const Environment& environment) {
   return fs::path(home) / ".local/lib/kortex/runtimes";
 }
 
+std::vector<fs::path> pin_directories(const Environment& environment) {
+  std::vector<fs::path> directories{"/etc/kortex/runtimes.d"};
+  fs::path configuration(environment.variable("XDG_CONFIG_HOME").value_or(std::string()));
+  const std::string home = home_directory(environment);
+  if (!configuration.is_absolute() && !home.empty()) configuration = fs::path(home) / ".config";
+  if (configuration.is_absolute()) directories.push_back(configuration / "kortex/runtimes.d");
+  return directories;
+}
+
 std::string session_program(const Environment& environment) {
   const fs::path prefix = prefix_of(environment);
   if (prefix.empty()) return {};

@@ -33,4 +33,7 @@ namespace kortex::host {
 /// $HOME, or empty.
 [[nodiscard]] std::string home_directory(const Environment&);
 
+/// Where runtimes are pinned: the administrator's directory first.
+[[nodiscard]] std::vector<std::filesystem::path> pin_directories(const Environment&);
+
 }  // namespace kortex::host

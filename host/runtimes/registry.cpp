@@ -107,13 +107,19 @@ std::vector<SearchDirectory> search_path(const SearchPathInputs& inputs) {
   return path.take();
 }
 
+PluginFile Registry::look_at(const fs::path& file, const std::string& origin) const {
+  PluginFile found = examine(file, origin);
+  if (found.loadable()) found.refusal = m_pins.refusal(found.name, found.path);
+  return found;
+}
+
 PluginFile Registry::find(const std::string& name) const {
   std::vector<PluginFile> refused;
   if (is_runtime_name(name)) {
     for (const SearchDirectory& directory : m_path) {
       const fs::path file = file_in(directory.path, name);
       if (!is_there(file)) continue;
-      PluginFile found = examine(file, directory.origin);
+      PluginFile found = look_at(file, directory.origin);
       if (found.loadable()) return found;
       refused.push_back(std::move(found));
     }
@@ -136,7 +142,7 @@ std::vector<PluginFile> Registry::scan() const {
   std::map<std::string, std::vector<PluginFile>> by_name;
   for (const SearchDirectory& directory : m_path)
     for (const std::string& name : names_in(directory.path))
-      by_name[name].push_back(examine(file_in(directory.path, name), directory.origin));
+      by_name[name].push_back(look_at(file_in(directory.path, name), directory.origin));
   std::vector<PluginFile> all;
   for (auto& [name, files] : by_name) {
     bool usable_seen = false;

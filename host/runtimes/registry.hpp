@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "runtimes/pins.hpp"
+
 namespace kortex::host {
 
 /// What a plugin's ELF note says.
@@ -54,7 +56,7 @@ struct SearchPathInputs {
 
 class Registry {
  public:
-  explicit Registry(std::vector<SearchDirectory> path) : m_path(std::move(path)) {}
+  explicit Registry(std::vector<SearchDirectory> path, Pins pins = {}) : m_path(std::move(path)), m_pins(std::move(pins)) {}
 
   /// The runtime of that name: opens just files of that name. The first loadable one wins.
   /// Throws Error(no_runtime): not found (the message names close matches, the hint what to type; the
@@ -65,9 +67,14 @@ class Registry {
   [[nodiscard]] std::vector<PluginFile> scan() const;
 
   [[nodiscard]] const std::vector<SearchDirectory>& path() const { return m_path; }
+  [[nodiscard]] const Pins& pins() const { return m_pins; }
 
  private:
+  /// examine(), and whether the pins let it pass.
+  [[nodiscard]] PluginFile look_at(const std::filesystem::path& file, const std::string& origin) const;
+
   std::vector<SearchDirectory> m_path;
+  Pins m_pins;
 };
 
 /// Checks one file as find() and scan() do. `origin` is copied into the result.

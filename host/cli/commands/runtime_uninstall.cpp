@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -11,14 +12,38 @@
 namespace kortex::host {
 namespace {
 
+namespace fs = std::filesystem;
+
+/// Whether another file of that name would be used then.
+bool has_another(Invocation& invocation, const std::string& name, const fs::path& file) {
+  const std::vector<PluginFile> all = invocation.registry().scan();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const PluginFile& other) { return other.name == name && other.loadable() && other.path != file; });
+}
+
+void check_unused(Invocation& invocation, const std::string& name, const fs::path& file) {
+  if (invocation.has("force") || has_another(invocation, name, file)) return;
+  std::vector<std::string> users;
+  const Listing all = invocation.store().list();
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (all[i].runtime == name) users.emplace_back(all[i].name.empty() ? all[i].id : all[i].name);
+  if (users.empty()) return;
+  std::string list;
+  for (const std::string& user : users) list += (list.empty() ? "" : "\n") + printable(user);
+  throw Error(ErrorKind::wrong_state,
+              "cannot uninstall runtime " + in_quotes(name) + ": " +
+                  (users.size() == 1 ? "workspace " + in_quotes(users.front()) + " uses it" : std::to_string(users.size()) + " workspaces use it"),
+              "kortex-cli remove " + shell_word(users.front()), users.size() == 1 ? std::string() : list);
+}
+
 int run(Invocation& invocation) {
   const std::string& name = invocation.argument(0);
   if (name.find('/') != std::string::npos)
     throw Error(ErrorKind::usage, "no runtime " + in_quotes(name), "kortex-cli runtime list");
-  const std::filesystem::path file =
-      user_runtime_directory(invocation.environment()) / ("libkortex-runtime-" + name + ".so");
+  const fs::path file = user_runtime_directory(invocation.environment()) / ("libkortex-runtime-" + name + ".so");
   std::error_code error;
-  if (!std::filesystem::remove(file, error)) {
+  if (fs::symlink_status(file, error).type() != fs::file_type::not_found) check_unused(invocation, name, file);
+  if (!fs::remove(file, error)) {
     if (error) throw Error(ErrorKind::failed, "cannot remove " + in_quotes(file.string()) + ": " + reason_of(error.value()));
     throw Error(ErrorKind::no_runtime, "no runtime " + in_quotes(name) + " of your own: there is no " + in_quotes(file.string()),
                 "'kortex-cli runtime info " + shell_word(name) + "' shows where it is");
@@ -36,6 +61,9 @@ int run(Invocation& invocation) {
 constexpr ArgumentSpec arguments[] = {
     {.name = "RUNTIME", .help = "its name", .kind = Kind::runtime},
 };
+constexpr OptionSpec options[] = {
+    {.name = "force", .letter = 'f', .help = "also when workspaces use it"},
+};
 constexpr Example examples[] = {{"kortex-cli runtime uninstall echo", ""}};
 
 }  // namespace
@@ -45,8 +73,10 @@ constinit const Command runtime_uninstall_command = {
     .noun = "runtime",
     .verb = "uninstall",
     .summary = "remove a runtime from your own directory of runtimes",
-    .description = "Workspaces that use it stay registered, and can be removed with 'remove --force'.",
+    .description = "Where workspaces use it, it names them and changes nothing without '--force'. They would stay registered then, "
+                   "and can be removed with 'remove --force'.",
     .arguments = arguments,
+    .options = options,
     .examples = examples,
     .run = run,
 };
