@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the component libkortex-runtime-dev into a sandbox and builds plugins against it, outside the source tree: the
-template and the fake runtime with CMake, the C example, taken out of sdk/README.md, with pkg-config. Looks at what they
-export, and drives the C plugin through kortex-cli where that is built."""
+template and the fake runtime with CMake, the examples in C and Rust, taken out of sdk/README.md, as it says. Looks at what they
+export, runs kortex-runtime-check on them, packs one, and drives some through kortex-cli where that is built."""
 import argparse
 import json
 import os
@@ -42,13 +42,16 @@ class Sdk(unittest.TestCase):
         self.assertTrue(found, f"{pattern} is not installed")
         return found[0]
 
-    def build(self, project):
+    def build(self, project, cxx=None):
         """A copy of `project`, built against the installed SDK; the plugin's file."""
-        copy = self.path / f"copy-of-{project.name}"
+        name = f"{project.name}-{pathlib.Path(cxx or options.cxx).name}"
+        copy, build = self.path / f"copy-of-{name}", self.path / f"build-of-{name}"
+        if build.exists():
+            (plugin,) = build.glob("libkortex-runtime-*.so")
+            return plugin
         shutil.copytree(project, copy)
-        build = self.path / f"build-of-{project.name}"
         run(options.cmake, "-S", copy, "-B", build, "-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DCMAKE_PREFIX_PATH={self.prefix}",
-            f"-DCMAKE_CXX_COMPILER={options.cxx}")
+            f"-DCMAKE_CXX_COMPILER={cxx or options.cxx}", "-DCMAKE_INSTALL_PREFIX=/usr")
         run(options.cmake, "--build", build)
         (plugin,) = build.glob("libkortex-runtime-*.so")
         return plugin
@@ -65,6 +68,58 @@ class Sdk(unittest.TestCase):
         env = {**os.environ, "PKG_CONFIG_PATH": str(self.installed("kortex-runtime.pc").parent)}
         run("sh", "-c", f"{options.cc} -Wall -Wextra -Wpedantic -Werror {command}", cwd=directory, env=env)
         return directory / "libkortex-runtime-proc.so"
+
+    def build_rust_example(self):
+        rustc = next((place for place in ("/usr/bin/rustc", shutil.which("rustc")) if place and os.access(place, os.X_OK)), None)
+        if rustc is None:
+            self.skipTest("rustc is not installed")
+        readme = self.installed("README.md").read_text()
+        directory = self.path / "rust-example"
+        directory.mkdir(exist_ok=True)
+        (directory / "rusty.rs").write_text(re.search(r"<!-- rusty\.rs -->\n```rust\n(.*?)```", readme, re.S).group(1))
+        command = re.search(r"^rustc (.*rusty\.rs.*)$", readme, re.M).group(1)
+        run("sh", "-c", f"{rustc} -D warnings {command}", cwd=directory)
+        return directory / "libkortex-runtime-rusty.so"
+
+    def conforms(self, plugin):
+        checker = pathlib.Path(options.build) / "bin" / "kortex-runtime-check"
+        if not checker.exists():
+            self.skipTest("kortex-runtime-check is not built")
+        done = run(checker, "--pretend", plugin, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r"\n# core (\d+)/\1 ")
+
+    def test_the_examples_pass_the_conformance_checker(self):
+        self.conforms(self.build(self.installed("template")))
+        if shutil.which("pkg-config"):
+            self.conforms(self.build_c_example())
+
+    def test_the_rust_example_builds_and_passes(self):
+        plugin = self.build_rust_example()
+        self.conforms(plugin)
+
+    def test_the_template_made_with_clang_is_packed_installed_and_run(self):
+        """From nothing to a package in the hands of a user, as the guide has it."""
+        binary = pathlib.Path(options.build) / "bin" / "kortex-cli"
+        missing = [program for program in ("clang++", "dpkg-deb", "dpkg-shlibdeps") if shutil.which(program) is None]
+        if missing or not binary.exists():
+            self.skipTest(f"{missing[0]} is not installed" if missing else "kortex-cli is not built")
+        plugin = self.build(self.installed("template"), "clang++")
+        self.check_plugin(plugin, "example", "0.1.0")
+        self.conforms(plugin)
+        run(pathlib.Path(options.cmake).with_name("cpack"), "-G", "DEB", cwd=plugin.parent)
+        (package,) = plugin.parent.glob("*.deb")
+        self.assertIn("kortex-runtime-abi-1 (>= 1.0)", run("dpkg-deb", "-f", package, "Depends").stdout)
+        home = self.path / "a-user"
+        (home / "project").mkdir(parents=True)
+        env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+        self.assertEqual(run(binary, "runtime", "install", package, env=env).stdout, "example\n")
+        run(binary, "init", home / "project", "--runtime", "example", "--start", env=env)
+        self.assertRegex(run(binary, "list", env=env).stdout, r"(?m)^project +running +example ")
+        mistyped = run(binary, "init", home / "project", "--runtime", "exmaple", "--name", "x", env=env, check=False)
+        self.assertEqual(mistyped.returncode, 4)
+        self.assertIn("'example'", mistyped.stderr)
+        run(binary, "remove", "--force", "project", env=env)
 
     def check_plugin(self, plugin, name, version):
         symbols = run("nm", "-D", "--defined-only", plugin).stdout.split()
