@@ -188,7 +188,10 @@ void Api::refuse(const std::string& what, const Response& response) const {
   if (said.empty()) said = ignored ? response.body.substr(0, 4096) : std::string("status ") + std::to_string(response.status);
   kortex_status code = KORTEX_E_BACKEND;
   if (response.status == 404) code = KORTEX_E_NOT_FOUND;
-  if (response.status == 409) code = said.find("already in use") != std::string::npos ? KORTEX_E_EXISTS : KORTEX_E_STATE;
+  // Podman says 500 to a name that is taken and to what is not possible in this state; the cause tells them apart.
+  const std::string cause = ignored ? std::string() : text_at(body, {"cause"});
+  if (response.status == 409 || cause == "container state improper") code = KORTEX_E_STATE;
+  if ((response.status == 409 && said.find("already in use") != std::string::npos) || cause == "that name is already in use") code = KORTEX_E_EXISTS;
   if (response.status == 401 || response.status == 403) code = KORTEX_E_PERMISSION;
   if (said.find("no space left") != std::string::npos || said.find("cannot allocate memory") != std::string::npos) code = KORTEX_E_RESOURCE;
   const std::string line = first_line(said);
