@@ -76,6 +76,8 @@ class Operation {
   void kill();
   /// True: it has ended.
   [[nodiscard]] bool wait(std::chrono::milliseconds);
+  /// What it handed to call->output() until now.
+  [[nodiscard]] std::string output_so_far() const { return read_outcome(m_records.get()).output; }
   /// Waits for its end; the test's time limit is the only one.
   [[nodiscard]] Outcome finish();
   /// Readable when it has ended.

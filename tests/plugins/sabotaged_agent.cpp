@@ -57,7 +57,7 @@ kortex_status start_agent(kortex_runtime* self, const kortex_call* call, const k
   if (is("leaves-a-lock")) {
     if (has_mark(ref, "lock")) return refuse(call, KORTEX_E_BUSY, "somebody else is starting it");
     mark(ref, "lock");
-    ::usleep(100000);
+    ::usleep(300000);
   }
   if (is("cancelled-is-an-error") && call->is_cancelled(call) != 0) return refuse(call, KORTEX_E_INTERNAL, "what is this");
   if (is("loses-what-is-cancelled")) {
