@@ -165,7 +165,7 @@ void follows_until_the_agent_ends(Bench& bench) {
   (void)instance.await_sign("started");
   Operation follow = instance.begin_logs(KORTEX_LOGS_FOLLOW);
   while (follow.output_so_far().find("the agent is here") == std::string::npos)
-    expect(!follow.wait(10ms), "logs() that follows returned while the agent runs");
+    expect(!follow.wait(10ms), "what is written while following is missing: logs() returned while the agent runs");
   instance.order("print while followed");
   (void)instance.await_sign("done");
   instance.order("exit 0");
