@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything from a clean checkout: installs what is missing, builds, runs the whole test suite.
-#   tests/run.sh [--engines] [--preset dev|asan|release] [-j N]
+#   tests/run.sh [--engines] [--preset dev|asan|release] [-j N] [-- CTEST-ARGUMENT…]
 # --engines also installs the engines the runtimes use, and makes a missing one a failure instead of a skip.
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,6 +19,7 @@ while [ $# -gt 0 ]; do
     -j) jobs=${2:?-j needs a number}; shift ;;
     -j*) jobs=${1#-j} ;;
     -h | --help) usage; exit 0 ;;
+    --) shift; break ;;
     *) usage >&2; exit 2 ;;
   esac
   shift
@@ -38,4 +39,4 @@ fi
 set -x
 cmake --preset "$preset" -G Ninja </dev/null
 cmake --build --preset "$preset" -j "$jobs" </dev/null
-ctest --preset "$preset" -j "$jobs" </dev/null
+ctest --preset "$preset" -j "$jobs" "$@" </dev/null

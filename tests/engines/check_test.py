@@ -18,7 +18,7 @@ if REMOTE:
     env["PATH"] = f"{folder.name}:{os.environ['PATH']}"
 if "user" in FACTS:
     env["HOME"] = os.path.expanduser("~" + FACTS["user"])
-done = subprocess.run([build / "bin/kortex-runtime-check", *sys.argv[1:], "--jobs", "2", "--image", IMAGE, "--session-program", build / "lib/kortex/kortex-session",
+done = subprocess.run([build / "bin/kortex-runtime-check", *sys.argv[1:], "--jobs", "1", "--image", IMAGE, "--session-program", build / "lib/kortex/kortex-session",
                        build / f"lib/kortex/runtimes/libkortex-runtime-{RUNTIME}.so"], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 print(done.stdout)
 # Here the engine is known to be up: one that is not usable is a failure.

@@ -1,4 +1,5 @@
-"""kortex-runtime-check on the microvm runtime and real, emulated machines. What the guarantees are about, and with
+"""kortex-runtime-check on the microvm runtime and real, emulated machines. What only a machine can be
+wrong in, and what the guarantees are about; with
 KORTEX_CHECK=all the rest as well, which microvm_test.py tries in its own way."""
 import os
 import pathlib
@@ -7,7 +8,7 @@ import sys
 
 SKIPPED = 77
 build = pathlib.Path(os.environ["KORTEX_BUILD_DIR"])
-parts = ["host-loopback", "isolation", "mounts", "ro-mounts", "network-allow", "network-deny", "ports", "memory"]
+parts = ["core.starts-and-stops", "core.runs-the-agent", "exec.passes-on-exit", "detach.can-be-left", "host-loopback", "isolation", "mounts", "ro-mounts", "network-allow", "network-deny", "ports", "memory"]
 only = [] if os.environ.get("KORTEX_CHECK") == "all" else [word for part in parts for word in ("--only", part)]
 env = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
 done = subprocess.run([build / "bin/kortex-runtime-check", "--jobs", "2", "--timeout", "240", *only, "--option", "accel=tcg", "--session-program",
