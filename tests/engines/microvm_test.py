@@ -182,7 +182,7 @@ class Lifecycle(MachineTest):
             if "kortex-cli" in pathlib.Path(f"/proc/{pid}/comm").read_text():
                 os.kill(pid, signal.SIGKILL)
         starting.wait()
-        self.assertIn(self.state(), ("starting", "created"))
+        self.assertIn(self.state(), ("starting", "stopped"))
         self.start()
         self.assertEqual((self.state(), len(self.qemu())), ("running", 1))
         self.assertEqual(self.inside("echo", "here"), "here\n")
