@@ -1,8 +1,12 @@
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <future>
+
+#include <kortex/fd.hpp>
 
 #include "viewer.hpp"
 
@@ -111,6 +115,8 @@ BOOST_AUTO_TEST_CASE(following_begins_where_the_log_ends_whatever_comes_in_betwe
   Holder holder;
   const std::string fifo = (holder.directory / "fifo").string();
   BOOST_REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  // Open for as long as the test: a writer that came and went each time could be taken for one line and for an end.
+  const kortex::Fd lines(::open(fifo.c_str(), O_RDWR | O_CLOEXEC));
   // Cut off within a control sequence: what is incomplete is neither lost nor shown twice.
   holder.start("printf 'before\\033[3'; read line < fifo; printf '1mbetween'; read line < fifo; printf after; read line < fifo");
   const auto log = [&](const session::LogEnd& end) {
@@ -119,7 +125,7 @@ BOOST_AUTO_TEST_CASE(following_begins_where_the_log_ends_whatever_comes_in_betwe
                       [&](const char* data, std::size_t size) { return text.append(data, size), 0; }, end);
     return text;
   };
-  const auto go_on = [&] { std::ofstream(fifo) << "x" << std::endl; };
+  const auto go_on = [&] { BOOST_TEST(::write(lines.get(), "x\n", 2) == 2); };
   const auto wait_for = [&](const std::string& text) {
     Viewer viewer(holder);
     BOOST_REQUIRE(viewer.sees(text));
