@@ -29,6 +29,7 @@ case $preset in dev | asan | release) ;; *) fail "no preset '$preset'" "tests/ru
 install_missing cmake/debian-packages.txt build test
 if [ "$engines" = yes ]; then
   install_missing cmake/debian-packages.txt run engine package
+  (install_missing cmake/debian-packages.txt wish) || echo "$(basename "$0"): going on without it: the tests that want it are skipped" >&2
   export KORTEX_TEST_ENGINES=required
 else
   sed -n -e 's/^run //p' -e 's/^engine //p' cmake/debian-packages.txt | while read -r engine; do
