@@ -102,6 +102,9 @@ class Instance {
   std::filesystem::path m_state, m_sources, m_signs;
 };
 
+/// What a test was doing last that never saw its agent.
+inline constexpr const char* awaits_the_agent = "waiting for the agent's sign 'started'";
+
 /// What the workspace's sources have besides the helper, so that there is something to look at.
 inline constexpr const char* sample_file = "README.md";
 

@@ -63,7 +63,7 @@ struct Runner::Process {
   Fd pidfd;
   Verdict* verdict = nullptr;
   std::int64_t begun = 0;
-  std::string skipped;
+  std::string skipped, untried;
 };
 
 bool in_a_process(std::chrono::milliseconds limit, const std::function<void()>& body) {
@@ -99,6 +99,10 @@ Runner::Process Runner::start(const Test& test, std::size_t number) const {
   process.begun = monotonic_ms();
   process.skipped = why_skipped(test, m_survey, m_arguments);
   if (!process.skipped.empty()) return process;
+  if (!m_agentless.empty() && (test.needs & need_agent) != 0) {
+    process.untried = "not tried: no agent was seen in " + m_agentless;
+    return process;
+  }
   void* shared = ::mmap(nullptr, sizeof(Verdict), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) throw std::bad_alloc();
   process.verdict = static_cast<Verdict*>(shared);
@@ -130,8 +134,8 @@ Result Runner::finish(Process& process) const {
   Result result;
   result.test = process.test;
   if (process.pid < 0) {
-    result.kind = Result::Kind::skipped;
-    result.why = process.skipped;
+    result.kind = process.untried.empty() ? Result::Kind::skipped : Result::Kind::failed;
+    result.why = process.untried.empty() ? process.skipped : process.untried;
     return result;
   }
   int status = 0;
@@ -139,7 +143,11 @@ Result Runner::finish(Process& process) const {
   if (!ended) {
     kill_tree(process.pid);
     ::waitpid(process.pid, &status, 0);
-    result.why = "it took longer than " + std::to_string(m_arguments.timeout.count()) + " s; last: " + process.verdict->breadcrumb;
+    const std::string limit = std::to_string(m_arguments.timeout.count()) + " s";
+    result.no_agent = std::string_view(process.verdict->breadcrumb) == awaits_the_agent;
+    result.why = result.no_agent ? "start() returned, and within " + limit + " the agent was not seen: its command was not run, or what it wrote to the "
+                                   "sources did not arrive; a runtime that runs no agent yet is checked with --pretend"
+                                 : "it took longer than " + limit + "; last: " + process.verdict->breadcrumb;
   } else if (process.verdict->kind == Verdict::passed) {
     result.kind = Result::Kind::passed;
   } else if (process.verdict->kind == Verdict::skipped) {
@@ -154,6 +162,12 @@ Result Runner::finish(Process& process) const {
   ::munmap(process.verdict, sizeof(Verdict));
   clean_up(process, result);
   return result;
+}
+
+/// One that runs no agent would cost the whole time limit again in each test that waits for it.
+void Runner::learn(const Result& result) {
+  if (result.kind == Result::Kind::passed && (result.test->needs & need_agent) != 0) m_agent_seen = true;
+  if (result.no_agent && !m_agent_seen && m_agentless.empty()) m_agentless = result.test->full_name();
 }
 
 void Runner::clean_up(const Process& process, Result& result) const {
@@ -194,7 +208,8 @@ void Runner::run(const std::vector<const Test*>& tests, const std::function<void
     if (!fds.empty()) ::poll(fds.data(), fds.size(), static_cast<int>(patience));
     for (std::size_t i = fds.size(); i-- > 0;) {
       if (fds[i].revents == 0 && monotonic_ms() < running[i].begun + limit) continue;
-      done[running[i].number] = finish(running[i]);
+      const Result& result = done[running[i].number] = finish(running[i]);
+      learn(result);
       running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
     }
     for (; done.count(reported) != 0; ++reported) report(done[reported]);

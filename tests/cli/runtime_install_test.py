@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """`runtime install` and `runtime uninstall` from files and archives, and pins."""
+import fcntl
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -74,6 +76,94 @@ class Installs(box.TestCase):
         broken.write_text("no archive")
         self.assert_ended(self.cli("runtime", "install", broken), 1, stderr=r"cannot install '.*broken.tar.gz': tar cannot unpack it")
         self.assertEqual(os.listdir(self.own), [])
+
+    def test_takes_nothing_else_out_of_an_archive(self):
+        """Neither what leads outside, nor links, nor devices; and an archive is known by what is in it, not by its name."""
+        outside = self.sandbox.path / "outside"
+        outside.mkdir()
+        path = self.sandbox.path / "download"
+        with tarfile.open(path, "w") as tar:
+            way = tarfile.TarInfo("way")
+            way.type, way.linkname = tarfile.SYMTYPE, str(outside)
+            tar.addfile(way)
+            for name in ("way/planted", "../planted"):
+                member = tarfile.TarInfo(name)
+                member.size = 5
+                tar.addfile(member, io.BytesIO(b"bytes"))
+            tar.add(self.given, "here/" + PLUGIN.name)
+        self.assert_ended(self.cli("runtime", "install", path), 0, stdout=r"^fake\n$")
+        self.assertEqual(os.listdir(outside), [])
+        self.assertEqual(os.listdir(self.own), [PLUGIN.name])
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
+            with tarfile.open(path, "w") as tar:
+                member = tarfile.TarInfo("libkortex-runtime-odd.so")
+                member.type, member.linkname = kind, str(self.given)
+                tar.addfile(member)
+            self.assert_ended(self.cli("runtime", "install", path), 7, stderr=r"there is no file libkortex-runtime-NAME.so in it")
+
+    def test_unpacks_no_more_than_a_runtime_can_have(self):
+        path = self.sandbox.path / "bomb.tar.gz"
+        with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+            member = tarfile.TarInfo("libkortex-runtime-bomb.so")
+            member.size = 400 << 20
+            with open("/dev/zero", "rb") as zeros:
+                tar.addfile(member, zeros)
+        self.assert_ended(self.cli("runtime", "install", path), 7,
+                          stderr=r"error: cannot install '.*bomb.tar.gz': the runtime in it is larger than 256 MiB")
+        self.assertEqual(os.listdir(self.own), [])
+
+    def test_refuses_what_anybody_could_have_changed(self):
+        self.given.chmod(0o646)
+        self.assert_ended(self.cli("runtime", "install", self.given), 7,
+                          stderr=r"cannot install '.*': it can be written by other users\nhint: chmod o-w ")
+        self.assertFalse(self.own.exists() and os.listdir(self.own))
+        self.assert_ended(self.cli("runtime", "install", "--sha256", self.digest, self.given), 0, stdout=r"^fake\n$")
+
+    def test_says_how_a_file_must_be_named(self):
+        """The hint is of the file that was given, and typing it helps."""
+        for wrong in ("libkortex-runtime-other.so", "build.so"):
+            path = self.sandbox.path / wrong
+            shutil.copy2(PLUGIN, path)
+            self.given.unlink(missing_ok=True)
+            done = self.cli("runtime", "install", path)
+            self.assert_ended(done, 7, stderr=rf"hint: mv {path} {self.given}\n")
+            subprocess.run(["sh", "-c", done.stderr.split("hint: ")[1]], check=True)
+            self.assert_ended(self.cli("runtime", "install", "--replace", self.given), 0, stdout=r"^fake\n$", stderr=r"^(kortex-cli: replaced runtime 'fake' .*\n)?$")
+        text = self.sandbox.path / "README"
+        text.write_text("words")
+        self.assert_ended(self.cli("runtime", "install", text), 7, stderr=r"it is not an ELF file\nhint: a runtime is a file libkortex-runtime-NAME.so, or a")
+
+    def test_clears_away_what_a_killed_one_left(self):
+        """But not what another is at."""
+        self.own.mkdir(parents=True)
+        for name in (".install-killed", ".install-alive"):
+            (self.own / name / "unpacked").mkdir(parents=True)
+            (self.own / name / "runtime").write_text("half")
+        fd = os.open(self.own / ".install-alive", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            self.assert_ended(self.cli("runtime", "install", self.given), 0, stdout=r"^fake\n$")
+            self.assertEqual(sorted(os.listdir(self.own)), [".install-alive", PLUGIN.name])
+        finally:
+            os.close(fd)
+        self.assert_ended(self.cli("runtime", "install", "--replace", self.given), 0, stdout=r"^fake\n$", stderr=r"^(kortex-cli: replaced runtime 'fake' .*\n)?$")
+        self.assertEqual(os.listdir(self.own), [PLUGIN.name])
+
+    def test_killed_at_any_moment_leaves_the_old_or_the_new_one(self):
+        packed = self.archive("usr/" + PLUGIN.name)
+        for i in range(25):
+            install = self.sandbox.popen("kortex-cli", "runtime", "install", "--replace", packed, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL)
+            try:
+                install.wait(0.004 * i)
+            except subprocess.TimeoutExpired:
+                install.kill()
+            install.wait()
+            self.assertIn(self.names(), (["process"], ["fake", "process"]))
+            if (self.own / PLUGIN.name).exists():
+                self.assertEqual(hashlib.sha256((self.own / PLUGIN.name).read_bytes()).hexdigest(), self.digest)
+        self.assert_ended(self.cli("runtime", "install", "--replace", packed), 0, stdout=r"^fake\n$", stderr=r"^(kortex-cli: replaced runtime 'fake' .*\n)?$")
+        self.assertEqual(os.listdir(self.own), [PLUGIN.name])
 
     def test_compares_the_digest_of_what_was_given(self):
         self.assert_ended(self.cli("runtime", "install", "--sha256", "0" * 64, self.given), 7, stderr=f"its sha256 is {self.digest}")

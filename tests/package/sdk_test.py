@@ -94,6 +94,18 @@ class Sdk(unittest.TestCase):
         if shutil.which("pkg-config"):
             self.conforms(self.build_c_example())
 
+    def test_a_runtime_that_runs_no_agent_is_told_so_once(self):
+        """The example without --pretend: one test waits for the agent, the others that need it do not."""
+        checker = pathlib.Path(options.build) / "bin" / "kortex-runtime-check"
+        if not checker.exists():
+            self.skipTest("kortex-runtime-check is not built")
+        done = run(checker, "--timeout", "5", "--only", "core", self.build(self.installed("template")), check=False)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stdout, r"not ok \d+ - core.starts-again\n(.*\n){2}  message: \"start\(\) returned, and within 5 s the agent "
+                                      r"was not seen: .*--pretend")
+        self.assertGreater(done.stdout.count("not tried: no agent was seen in core.starts-again"), 5)
+        self.assertNotIn("it took longer", done.stdout)
+
     def test_the_rust_example_builds_and_passes(self):
         plugin = self.build_rust_example()
         self.conforms(plugin)

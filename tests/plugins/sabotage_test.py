@@ -75,14 +75,7 @@ if not wanted:
     if honest.returncode != 0:
         failures.append(f"without sabotage it must pass:\n{honest.stdout}")
 with concurrent.futures.ThreadPoolExecutor(4) as pool:
-    failures += [failure for failure in pool.map(attempt, [entry for entry in entries if not entry[0].startswith("cpus.")]) if failure]
-for entry in entries:
-    if entry[0].startswith("cpus."):  # on a busy machine nobody gets much: alone, and only where it could be seen
-        failure = attempt(entry)
-        if failure and os.getloadavg()[0] > os.cpu_count():
-            print(f"this machine is too busy to show that {entry[0]} can fail")
-        elif failure:
-            failures.append(failure)
+    failures += [failure for failure in pool.map(attempt, entries) if failure]
 end_what_is_left()
 print(*failures, sep="\n")
 print(f"{len(entries)} sabotages, {len(failures)} failures")

@@ -1,11 +1,15 @@
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+#include <vector>
+
+#include <kortex/fd.hpp>
 
 #include "cli/command.hpp"
 #include "cli/invocation.hpp"
@@ -13,7 +17,7 @@
 #include "cli/output/json.hpp"
 #include "cli/output/text.hpp"
 #include "runtimes/plugin_file.hpp"
-#include "runtimes/process_runner.hpp"
+#include "runtimes/runtime_archive.hpp"
 #include "system/files.hpp"
 #include "system/sha256.hpp"
 
@@ -22,15 +26,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* staging_prefix = ".install-";
+
 /// A directory beside the final place, so that the file is checked where nobody else can change it and then
-/// appears whole or not at all.
+/// appears whole or not at all. Its lock tells it from one that a killed command has left.
 class Staging {
  public:
   explicit Staging(const fs::path& beside) {
-    std::string pattern = (beside / ".install-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr)
-      throw Error(ErrorKind::failed, "cannot write to " + in_quotes(beside.string()) + ": " + reason_of(errno));
-    m_path = pattern;
+    remove_left(beside);
+    do {
+      std::string pattern = (beside / (std::string(staging_prefix) + "XXXXXX")).string();
+      if (::mkdtemp(pattern.data()) == nullptr)
+        throw Error(ErrorKind::failed, "cannot write to " + in_quotes(beside.string()) + ": " + reason_of(errno));
+      m_path = pattern;
+      m_lock = locked(m_path);
+    } while (!m_lock);  // another command took it for one that was left
   }
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
@@ -41,55 +51,25 @@ class Staging {
   [[nodiscard]] const fs::path& path() const { return m_path; }
 
  private:
+  static Fd locked(const fs::path& directory) {
+    Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat there {};
+    if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 || ::fstat(fd.get(), &there) != 0 || there.st_nlink == 0) return {};
+    return fd;
+  }
+
+  static void remove_left(const fs::path& beside) {
+    std::error_code error;
+    std::vector<fs::path> all;
+    for (fs::directory_iterator entry(beside, error), end; !error && entry != end; entry.increment(error))
+      if (entry->path().filename().string().starts_with(staging_prefix)) all.push_back(entry->path());
+    for (const fs::path& directory : all)
+      if (const Fd lock = locked(directory)) fs::remove_all(directory, error);
+  }
+
   fs::path m_path;
+  Fd m_lock;
 };
-
-enum class Packing { none, tar, deb };
-
-Packing packing_of(const std::string& name) {
-  if (name.ends_with(".deb")) return Packing::deb;
-  for (const char* end : {".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar.bz2"})
-    if (name.ends_with(end)) return Packing::tar;
-  return Packing::none;
-}
-
-/// What is in the archive, below `to`. The programs that know archives refuse names that lead outside.
-void unpack(const std::string& given, const fs::path& archive, Packing packing, const fs::path& to) {
-  fs::create_directory(to);
-  const std::string from = archive.string(), into = to.string();
-  const std::array<const char*, 5> deb{"dpkg-deb", "-x", from.c_str(), into.c_str(), nullptr};
-  const std::array<const char*, 9> tar{"tar", "-x", "--no-same-owner", "--no-same-permissions", "-f", from.c_str(), "-C", into.c_str(), nullptr};
-  kortex_process process{};
-  process.struct_size = sizeof process;
-  process.argv = packing == Packing::deb ? deb.data() : tar.data();
-  process.stdin_fd = process.stdout_fd = process.stderr_fd = -1;
-  RunnerSurroundings surroundings;
-  std::string reason;
-  surroundings.fail = [&](kortex_status status, const std::string& message, const std::string&, const std::string&) {
-    reason = message;
-    return status;
-  };
-  ProcessRunner runner(std::move(surroundings));
-  kortex_process_result result{};
-  result.struct_size = sizeof result;
-  const kortex_status status = runner.run(process, &result);
-  if (status == KORTEX_OK && result.exit_code == 0) return;
-  if (status == KORTEX_OK) reason = std::string(process.argv[0]) + " cannot unpack it";
-  throw Error(ErrorKind::failed, "cannot install " + in_quotes(given) + ": " + reason, {}, result.err == nullptr ? "" : result.err);
-}
-
-/// The one runtime in an unpacked archive.
-fs::path find_runtime(const std::string& given, const fs::path& directory) {
-  std::vector<fs::path> found;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(directory))
-    if (entry.is_regular_file() && !entry.is_symlink() && !name_of_plugin_file(entry.path().filename().string()).empty())
-      found.push_back(entry.path());
-  if (found.size() == 1) return found.front();
-  throw Error(ErrorKind::refused, "cannot install " + in_quotes(given) + ": " +
-                                      (found.empty() ? "there is no file libkortex-runtime-NAME.so in it"
-                                                     : "there are " + std::to_string(found.size()) + " runtimes in it"),
-              found.empty() ? "" : "unpack it, and install one of them");
-}
 
 void check_digest(Invocation& invocation, const std::string& given, const fs::path& source) {
   const std::optional<std::string> wanted = invocation.option("sha256");
@@ -99,12 +79,25 @@ void check_digest(Invocation& invocation, const std::string& given, const fs::pa
   std::string lowered = *wanted;
   std::transform(lowered.begin(), lowered.end(), lowered.begin(), [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });
   if (const std::string digest = sha256_of_file(source); digest != lowered)
-    throw Error(ErrorKind::refused, "cannot install " + in_quotes(given) + ": its sha256 is " + digest);
+    throw Error(ErrorKind::refused, "cannot install " + in_quotes(given) + ": its sha256 is " + digest + ", not " + lowered);
 }
 
 std::string described(const PluginFile& file) {
   return "runtime " + in_quotes(file.name) + (file.descriptor ? " " + printable(file.descriptor->version) : std::string()) + " from " +
          in_quotes(file.path.string());
+}
+
+/// What was given and may be changed by anybody is not what somebody has checked, unless its digest says so.
+void check_writers(Invocation& invocation, const std::string& given, const struct stat& status) {
+  if ((status.st_mode & S_IWOTH) == 0 || invocation.has("sha256")) return;
+  throw Error(ErrorKind::refused, "cannot install " + in_quotes(given) + ": it can be written by other users", "chmod o-w " + shell_word(given));
+}
+
+/// What to type, of the file as it was given: its copy is gone by then.
+std::string hint_for(const std::string& given, const PluginFile& refused) {
+  if (!refused.descriptor) return given.ends_with(".so") ? "" : "a runtime is a file libkortex-runtime-NAME.so, or a .deb or .tar.gz with one in it";
+  if (refused.descriptor->name == refused.name) return {};
+  return "mv " + shell_word(given) + " " + shell_word((fs::path(given).parent_path() / ("libkortex-runtime-" + refused.descriptor->name + ".so")).string());
 }
 
 /// What a user would meet instead of another file: that is said, and only done when it is wanted.
@@ -130,25 +123,29 @@ int run(Invocation& invocation) {
     struct stat status {};
     if (::stat(source.c_str(), &status) != 0) throw std::system_error(errno, std::generic_category());
     if (!S_ISREG(status.st_mode)) throw std::system_error(EINVAL, std::generic_category());
+    check_writers(invocation, given, status);
     make_private_directories(directory);
     const Staging staging(directory);
     // The digest is of the copy: the original may change meanwhile.
     const fs::path copy = staging.path() / source.filename();
     fs::copy_file(source, copy);
     check_digest(invocation, given, copy);
+    const Packing packing = packing_of(copy);
     fs::path staged = copy;
-    if (const Packing packing = packing_of(source.filename().string()); packing != Packing::none) {
-      unpack(given, copy, packing, staging.path() / "unpacked");
-      const fs::path found = find_runtime(given, staging.path() / "unpacked");
-      staged = staging.path() / found.filename();
-      fs::rename(found, staged);
+    if (packing != Packing::none) {
+      fs::create_directory(staging.path() / "unpacked");
+      try {
+        staged = take_runtime_out(copy, packing, staging.path() / "unpacked");
+      } catch (const Error& error) {
+        throw Error(error.kind(), "cannot install " + in_quotes(given) + ": " + error.message(), error.hint(), error.detail());
+      }
     }
     fs::permissions(staged, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec | fs::perms::others_read |
                                 fs::perms::others_exec);
     installed = examine(staged, "user");
     if (installed.loadable()) installed.refusal = invocation.registry().pins().refusal(installed.name, staged);
     if (!installed.loadable())
-      throw Error(ErrorKind::refused, "cannot install " + in_quotes(given) + ": " + installed.refusal, installed.hint);
+      throw Error(ErrorKind::refused, "cannot install " + in_quotes(given) + ": " + installed.refusal, packing == Packing::none ? hint_for(given, installed) : "");
     const fs::path target = directory / staged.filename();
     check_replaced(invocation, given, installed, target);
     sync_file(staged);

@@ -27,10 +27,10 @@ void bounds_processes(Bench& bench) {
 
 void bounds_processors(Bench& bench) {
   Wish wish;
-  wish.cpus_milli = 500;
+  wish.cpus_milli = 250;
   const Findings found = attempted(bench, wish, {"cpus"});
   const std::string percent = reported(found, "cpus");
-  expect(!percent.empty() && std::stoi(percent) <= 75, "an instance of half a processor had " + percent + " percent of one");
+  expect(!percent.empty() && std::stoi(percent) <= 40, "an instance of a quarter of a processor had " + percent + " percent of one");
 }
 
 constexpr std::uint32_t needs = need_backend | need_agent;
