@@ -43,6 +43,14 @@ std::string clean(std::string_view text, std::size_t limit, bool keep_lines) {
       text.remove_prefix(plain);
       continue;
     }
+    // Lines end as they do on terminals and in old files, and progress is overwritten at its end.
+    if (keep_lines && text.front() == '\r') {
+      const std::size_t next = text.find_first_not_of('\r');
+      if (next == std::string_view::npos || text[next] == '\n') {
+        text.remove_prefix(std::min(next, text.size()));
+        continue;
+      }
+    }
     const std::size_t size = character_size(text);
     std::string_view piece = size == 0 ? std::string_view("?") : text.substr(0, size);
     if (is_control(piece) && !(keep_lines && (piece == "\n" || piece == "\t"))) piece = "?";

@@ -87,9 +87,15 @@ void RawStream::feed(std::string_view bytes, const Sink& sink) {
   }
 }
 
+void Api::connection_lost() const {
+  throw Error(KORTEX_E_UNAVAILABLE, "the connection to " + m_address.engine + " on '" + m_remote->machine().destination + "' was lost", m_remote->machine().by_hand + " true");
+}
+
 void Api::connect() {
   std::error_code error;
   Fd socket = connect_unix(m_address.socket, error);
+  // The socket is this end of a tunnel, and that is what has gone: of the engine nothing is known.
+  if (!socket && m_remote != nullptr) connection_lost();
   if (!socket) {
     const std::string what = "cannot reach " + m_address.engine + " at " + shown() + ": ";
     if (error == std::errc::permission_denied)
@@ -168,6 +174,7 @@ Response Api::send(Request request, const Connection::Sink& sink) {
   try {
     return m_connection.exchange(m_call, request, sink);
   } catch (const ConnectionLost&) {
+    if (m_remote != nullptr) connection_lost();
     throw Error(KORTEX_E_UNAVAILABLE, m_address.engine + " went away in the middle of a request", m_address.start_hint);
   }
 }
@@ -190,6 +197,7 @@ void Api::refuse(const std::string& what, const Response& response) const {
   if (response.status == 404) code = KORTEX_E_NOT_FOUND;
   // Podman says 500 to a name that is taken and to what is not possible in this state; the cause tells them apart.
   const std::string cause = ignored ? std::string() : text_at(body, {"cause"});
+  if (cause == "no such container") code = KORTEX_E_NOT_FOUND;
   if (response.status == 409 || cause == "container state improper") code = KORTEX_E_STATE;
   if ((response.status == 409 && said.find("already in use") != std::string::npos) || cause == "that name is already in use") code = KORTEX_E_EXISTS;
   if (response.status == 401 || response.status == 403) code = KORTEX_E_PERMISSION;
@@ -207,7 +215,13 @@ json::value Api::ask(const std::string& what, const char* method, const std::str
 json::value Api::inspect(const std::string& id) {
   const Response response = request("GET", "/containers/" + url_encoded(id) + "/json");
   if (response.status == 404) return nullptr;
-  if (response.status != 200) refuse("inspect container '" + id + "'", response);
+  try {
+    if (response.status != 200) refuse("inspect container '" + id + "'", response);
+  } catch (const Error& error) {
+    // Podman says 500 of one that is being removed at this moment.
+    if (error.code == KORTEX_E_NOT_FOUND) return nullptr;
+    throw;
+  }
   return parsed(response);
 }
 
@@ -321,7 +335,8 @@ void Api::pull(const std::string& name, const std::string& auth, const PullProgr
       auth.empty() ? "" : "X-Registry-Auth: " + auth + "\r\n");
   if (!rest.empty()) line_of(rest);
   if (response.status / 100 != 2) refuse("pull image '" + name + "'", response);
-  if (!failure.empty()) throw Error(KORTEX_E_BACKEND, "cannot pull image '" + name + "': " + m_address.engine + ": " + first_line(failure), "", failure);
+  if (!failure.empty()) throw Error(KORTEX_E_BACKEND, "cannot pull image '" + name + "': " + m_address.engine + ": " + first_line(failure), "",
+                                     first_line(failure).size() + 2 < failure.size() ? failure : "");
 }
 
 void Api::remove_image(const std::string& name) {

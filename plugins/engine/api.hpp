@@ -106,6 +106,7 @@ class Api {
 
  private:
   void connect();
+  [[noreturn]] void connection_lost() const;
   void negotiate();
   [[nodiscard]] Response send(Request request, const Connection::Sink& sink);
   void put(const std::string& what, const std::string& id, const std::string& path, Request request);

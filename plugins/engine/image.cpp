@@ -1,5 +1,7 @@
 #include "engine/image.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <exception>
 #include <thread>
 
@@ -54,12 +56,29 @@ std::string last_line(const std::string& text) {
   return text.substr(start == std::string::npos ? 0 : start + 1, end - (start == std::string::npos ? 0 : start + 1) + 1);
 }
 
+/// Engines answer what is no name with redirections and with questions to registries.
+bool is_image_name(const std::string& name) {
+  if (name.empty() || name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/:@+") != std::string::npos) return false;
+  std::size_t at = 0, parts = 0;
+  for (; at <= name.size(); ++parts) {
+    const std::size_t end = std::min(name.find('/', at), name.size());
+    const std::string part = name.substr(at, end - at);
+    const bool registry = parts == 0 && end < name.size() && part.find_first_of(".:ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string::npos;
+    const std::string plain = part.substr(0, part.find_first_of(":@"));
+    if (plain.empty() || std::isalnum(static_cast<unsigned char>(plain.front())) == 0) return false;
+    if (!registry && plain.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string::npos) return false;
+    at = end + 1;
+  }
+  return name.back() != ':' && name.back() != '@';
+}
+
 }  // namespace
 
 std::string built_image_name(const std::string& key) { return "localhost/kortex-" + key + ":latest"; }
 
 void ensure_image(const Call& call, Api& api, const std::string& name, const std::string& pull_hint,
                   const std::vector<std::string>& credential_files) {
+  if (!is_image_name(name)) throw Error(KORTEX_E_INVALID, "cannot use image '" + name + "': that is not the name of an image");
   if (!api.image(name).is_null()) return;
   call.progress("pull", "fetching image " + name);
   try {
@@ -71,9 +90,10 @@ void ensure_image(const Call& call, Api& api, const std::string& name, const std
   } catch (const Error& error) {
     if (error.code == KORTEX_E_TIMEOUT) throw;
     // NOT_FOUND of an image must not read as "the instance is gone".
-    throw Error(error.code == KORTEX_E_NOT_FOUND ? KORTEX_E_FAILED : error.code,
-                "image '" + name + "' is not here and cannot be fetched: " + std::string(error.what()), pull_hint,
-                error.detail);
+    std::string why = error.what();
+    if (const std::string prefix = "cannot pull image '" + name + "': "; why.rfind(prefix, 0) == 0) why.erase(0, prefix.size());
+    throw Error(error.code == KORTEX_E_NOT_FOUND ? KORTEX_E_FAILED : error.code, "image '" + name + "' is not here and cannot be fetched: " + why,
+                pull_hint, error.detail);
   }
   if (api.image(name).is_null())
     throw Error(KORTEX_E_BACKEND, "cannot pull image '" + name + "': " + api.engine() + " does not have it afterwards", pull_hint);
@@ -84,7 +104,7 @@ void build_image(const Call& call, std::vector<std::string> command, const std::
   const std::string what = "cannot build the image from '" + workspace.build_context + "': ";
   Process process;
   process.argv = std::move(command);
-  for (const std::string& word : {std::string("build"), std::string("--tag"), tag, std::string("--label"), std::string(label_key) + "=" + key})
+  for (const std::string& word : {std::string("build"), std::string("--force-rm"), std::string("--tag"), tag, std::string("--label"), std::string(label_key) + "=" + key})
     process.argv.push_back(word);
   if (!workspace.build_file.empty()) {
     process.argv.emplace_back("--file");

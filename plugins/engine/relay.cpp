@@ -3,13 +3,16 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <csignal>
+#include <optional>
 
 #include "engine/plan.hpp"
 
 namespace kortex::engine {
 namespace {
 
+constexpr std::chrono::seconds delivery_within{1};
 constexpr std::size_t enough = 256 * 1024;  // read no more from one side while the other has not taken this
 
 /// Writes what it can. False: the other side takes nothing any more.
@@ -45,6 +48,9 @@ Relay::Relay(const Call& call, Connection::Stream stream, Fd ours)
 
 Relay::~Relay() {
   m_client.reset();
+  // What the client sent last, keys typed just before it left, is still on its way.
+  if (m_greeted) [[maybe_unused]]
+    const ssize_t n = ::write(m_stop.write.get(), "", 1);
   m_stop.write.reset();
   if (m_thread.joinable()) m_thread.join();
 }
@@ -53,6 +59,7 @@ void Relay::pump() {
   std::string up, down;
   RawStream frames;
   bool up_ended = false, down_ended = false, shut = false;
+  std::optional<std::chrono::steady_clock::time_point> end_by;  // the client has left: the rest goes on its way
   const auto take = [&](std::string_view bytes) {
     try {
       frames.feed(bytes, [&](int which, std::string_view piece) { (which == 2 ? m_complaint : down) += piece; });
@@ -73,15 +80,22 @@ void Relay::pump() {
       ::shutdown(m_stream.socket.get(), SHUT_WR);
       shut = true;
     }
+    const auto left = end_by ? std::chrono::ceil<std::chrono::milliseconds>(*end_by - std::chrono::steady_clock::now()).count() : -1;
+    if (end_by && left <= 0) break;
     pollfd fds[4] = {
         {m_stream.socket.get(), static_cast<short>((down.size() < enough ? POLLIN : 0) | (up.empty() ? 0 : POLLOUT)), 0},
         {m_ours.get(), static_cast<short>((!up_ended && up.size() < enough ? POLLIN : 0) | (down.empty() ? 0 : POLLOUT)), 0},
-        {m_stop.read.get(), POLLIN, 0},
+        {end_by ? -1 : m_stop.read.get(), POLLIN, 0},
         {m_greeted ? -1 : m_cancel_fd, POLLIN, 0},
     };
     if (up_ended && down.empty()) fds[1].fd = -1;  // hung up: nothing more to learn from it
-    if (::poll(fds, 4, -1) < 0 && errno != EINTR) break;
-    if (fds[2].revents != 0 || (fds[3].revents != 0 && !m_greeted)) break;
+    if (::poll(fds, 4, static_cast<int>(left)) < 0 && errno != EINTR) break;
+    if (fds[3].revents != 0 && !m_greeted) break;
+    if (fds[2].revents != 0) {
+      char left_for_good = 0;
+      if (::read(m_stop.read.get(), &left_for_good, 1) != 1) break;
+      end_by = std::chrono::steady_clock::now() + delivery_within;
+    }
     std::string got;
     if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && down.size() < enough) {
       if (read_some(m_stream.socket.get(), got) == 0) down_ended = true;

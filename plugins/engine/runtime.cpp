@@ -26,16 +26,33 @@ std::string read_text(const std::string& path) {
   return line;
 }
 
-std::string quoted(const Ref& ref) { return "'" + std::string(*ref.name() != '\0' ? ref.name() : ref.key()) + "'"; }
+std::string name_of(const Ref& ref) { return *ref.name() != '\0' ? ref.name() : ref.key(); }
+
+std::string quoted(const Ref& ref) { return "'" + name_of(ref) + "'"; }
+
+std::string start_of(const Ref& ref) { return "kortex-cli start " + name_of(ref); }
 
 [[noreturn]] void not_running(const Ref& ref, const std::string& word) {
-  throw Error(KORTEX_E_STATE, "workspace " + quoted(ref) + " is " + word + ", not running");
+  throw Error(KORTEX_E_STATE, "workspace " + quoted(ref) + " is " + word + ", not running", start_of(ref));
 }
 
 Instance gone() {
   Instance out;
   out.state = State::gone;
   return out;
+}
+
+/// The engine's word, and the holder's: a container that somebody started by hand, or whose start was interrupted, runs a
+/// holder that has not been told of an agent. What reads it is this machine's directory of the instance.
+Instance without_agent(const Ref& ref, Instance instance) {
+  if (instance.state != State::running) return instance;
+  const session::StatusFile status = session::read_status_file(HolderDirectory(ref.state_dir()).status());
+  if (status.serving && !status.started) {
+    instance.state = State::stopped;
+    instance.status = "its container runs, the agent does not";
+    instance.forwards.clear();
+  }
+  return instance;
 }
 
 int whole_seconds(std::chrono::milliseconds ms) { return static_cast<int>((ms.count() + 999) / 1000); }
@@ -105,7 +122,7 @@ json::value EngineRuntime::find_container(Api& api, const Ref& ref) const {
 
 json::value EngineRuntime::need_container(Api& api, const Ref& ref) const {
   json::value container = find_container(api, ref);
-  if (container.is_null()) throw Error(KORTEX_E_NOT_FOUND, "the container of " + quoted(ref) + " is gone from " + api.engine());
+  if (container.is_null()) throw Error(KORTEX_E_NOT_FOUND, "the container of " + quoted(ref) + " is gone from " + api.engine(), start_of(ref));
   return container;
 }
 
@@ -124,6 +141,7 @@ Guarantees EngineRuntime::guarantees(Call& call, const Workspace& workspace) {
   const std::unique_ptr<Api> api = connect(call, chosen_endpoint(call));
   Guarantees out;
   out.isolation = Isolation::container;
+  (void)api->version();  // an engine that is not there is found out before anything is registered or made
   out.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_MOUNTS |
                  KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_IMAGE | KORTEX_GUARANTEE_BUILD |
                  KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH | resources(*api);
@@ -177,7 +195,7 @@ Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& work
   }
   if (!remote) prepare_directories(container, places(ref));
   for (const auto& [key, value] : container.labels)
-    if (key == label_git) call.log(KORTEX_LOG_INFO, "the sources are a git worktree: '" + value + "' is mounted too");
+    if (key == label_git) call.log(KORTEX_LOG_WARN, "the sources are a git worktree: '" + value + "' is mounted too, to read and to write");
   const std::string id = create_container(*api, "create the container of " + quoted(ref), container);
   if (remote) fill_container(call, *api, ref, id, container, workspace, m_host.session_program());
   return from_inspect(api->inspect(id));
@@ -286,7 +304,7 @@ void EngineRuntime::remove(Call& call, const Ref& ref, RemoveMode mode) {
   const std::string what = "remove the container of " + quoted(ref);
   const json::value container = find_container(*api, ref);
   if (!container.is_null()) {
-    if (mode == RemoveMode::stopped_only && flag_at(container, {"State", "Running"}))
+    if (mode == RemoveMode::stopped_only && flag_at(container, {"State", "Running"}) && without_agent(ref, from_inspect(container)).state != State::stopped)
       throw Error(KORTEX_E_STATE, "workspace " + quoted(ref) + " is running");
     api->remove(what, text_at(container, {"Id"}));
   }
@@ -315,7 +333,7 @@ void EngineRuntime::inspect(Call& call, const std::vector<Ref>& refs) {
     }
     if (here.size() == 1) {
       const json::value container = find_container(*api, *here[0]);
-      call.emit(*here[0], container.is_null() ? gone() : from_inspect(container));
+      call.emit(*here[0], container.is_null() ? gone() : without_agent(*here[0], from_inspect(container)));
       continue;
     }
     std::map<std::string, Instance> found;
@@ -327,7 +345,7 @@ void EngineRuntime::inspect(Call& call, const std::vector<Ref>& refs) {
     }
     for (const Ref* ref : here) {
       const auto at = found.find(ref->key());
-      call.emit(*ref, at == found.end() ? gone() : at->second);
+      call.emit(*ref, at == found.end() ? gone() : without_agent(*ref, at->second));
     }
   }
 }
@@ -349,9 +367,14 @@ Exit EngineRuntime::in_session(Call& call, const Ref& ref, Session&& session) co
     return {end.how, end.code};
   } catch (const session::Error& error) {
     if (error.code == KORTEX_E_CANCELLED) throw;
-    // The holder is not there or vanished: the engine knows what became of it.
-    if (!api) api = connect(call, ref);
+    // The holder is not there or vanished: the engine knows what became of it. By ssh, the way there may be what was lost.
+    const bool remote = api != nullptr;
+    if (!remote || error.code == KORTEX_E_BACKEND) api = connect(call, ref);
     const Instance now = from_inspect(need_container(*api, ref));
+    if (remote && error.code == KORTEX_E_BACKEND && now.state == State::running)
+      throw Error(KORTEX_E_UNAVAILABLE, "the connection to '" + api->remote()->machine().destination + "' was lost, the agent of " + quoted(ref) + " goes on",
+                  "kortex-cli terminal " + name_of(ref));
+    if (now.state == State::running && error.code == KORTEX_E_STATE) not_running(ref, "stopped");
     if (now.state == State::running) throw;
     if (now.state == State::paused) not_running(ref, "paused");
     if (error.code == KORTEX_E_NOT_FOUND || now.exit_code < 0) not_running(ref, "stopped");
@@ -397,20 +420,33 @@ void EngineRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request)
     // Nobody there: the agent has ended, and all it wrote is in the log.
     return so_far({});
   }
-  follow_output(call, session.client(), so_far);
+  try {
+    follow_output(call, session.client(), so_far);
+  } catch (const session::Error& error) {
+    if (error.code != KORTEX_E_STATE) throw;
+    so_far({});  // the container runs without its agent: there is nothing to follow
+  }
 }
 
 Exit EngineRuntime::wait(Call& call, const Ref& ref) {
+  bool never_started = false;
   try {
-    return in_session(call, ref, [&](session::Client& client) { return client.wait(call.raw()->cancel_fd); });
+    return in_session(call, ref, [&](session::Client& client) {
+      never_started = client.status().agent == session::Status::Agent::not_started;
+      if (never_started) throw session::Error(KORTEX_E_STATE, "the agent has not been started");
+      return client.wait(call.raw()->cancel_fd);
+    });
   } catch (const Error& error) {
-    if (error.code == KORTEX_E_CANCELLED) throw;
+    if (error.code == KORTEX_E_CANCELLED || never_started) throw;
   }
   // Without a holder to ask, the engine is: it may learn of the end a moment after the holder has gone.
   const std::unique_ptr<Api> api = connect(call, ref);
-  (void)need_container(*api, ref);
-  (void)api->ask("wait for container of '" + std::string(ref.name()) + "'", "POST", std::string("/containers/") + ref.id() + "/wait");
-  const Instance now = from_inspect(need_container(*api, ref));
+  Instance now = from_inspect(need_container(*api, ref));
+  if (now.state == State::paused) not_running(ref, "paused");
+  if (now.state == State::running || now.state == State::stopping) {
+    (void)api->ask("wait for container of " + quoted(ref), "POST", "/containers/" + now.id + "/wait");
+    now = from_inspect(need_container(*api, ref));
+  }
   return {KORTEX_END_EXITED, now.exit_code};
 }
 

@@ -39,6 +39,20 @@ class Elsewhere(EngineTest):
         self.assertEqual(self.state(), "running")
         self.assertEqual(self.inside("echo", "here"), "here\n")
 
+    def test_a_connection_that_is_lost_in_the_middle_is_called_that(self):
+        self.create()
+        terminal = self.terminal("terminal", "w")
+        terminal.send("echo $((40+2))\r")
+        terminal.expect("42")
+        for pid, command in self.sandbox.processes().items():
+            if "[mux]" in command:
+                os.kill(pid, signal.SIGKILL)
+        terminal.expect("the connection to 'root@127.0.0.1' was lost, the agent of 'w' goes on")
+        terminal.expect("hint: kortex-cli terminal w")
+        self.assertEqual(terminal.ended(), 125)
+        again = self.terminal("terminal", "w")
+        again.expect("42")
+
     def test_a_machine_that_cannot_be_reached_says_what_ssh_said(self):
         self.refused(4, "cannot reach 'root@127.0.0.1' by ssh: .*Connection refused", "hint: ssh -p 1 root@127.0.0.1 true", address="ssh://root@127.0.0.1:1")
         self.refused(4, "cannot reach 'nosuchuser@127.0.0.1' by ssh: .*[Pp]ermission denied", address=f"ssh://nosuchuser@127.0.0.1:{SSH['port']}")

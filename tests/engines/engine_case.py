@@ -59,8 +59,7 @@ class EngineTest(TestCase):
             folder.mkdir(exist_ok=True)
             (folder / "workspace.json").write_text(json.dumps(configuration))
         image = [] if any("image=" in str(word) for word in more) or "build" in (configuration or {}) else ["--runtime-option", f"image={IMAGE}"]
-        self.ok("init", self.sandbox.project, "--runtime", RUNTIME, "--name", name, "--agent", name, *image, *more, *(["--start"] if start else []))
-        return name
+        return self.ok("init", self.sandbox.project, "--runtime", RUNTIME, "--name", name, "--agent", name, *image, *more, *(["--start"] if start else []))
 
     def state(self, name="w"):
         return self.show(name)["state"]

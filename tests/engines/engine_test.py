@@ -136,6 +136,21 @@ class Terminal(EngineTest):
         second.send("exit 5\r")
         self.assertEqual(second.ended(), 5)
 
+    def test_what_is_typed_just_before_leaving_arrives(self):
+        self.create(agent=("sh", "-c", "while read line; do echo $line >>typed; echo got $line; done"))
+        for number in range(4):
+            terminal = self.terminal("terminal", "w")
+            terminal.send("here\r")
+            terminal.expect("got here\r\n")  # and so is the terminal's own handling of keys gone
+            if number > 0:
+                self.assertEqual(self.inside("grep", "-c", "line", "typed").strip(), str(number))
+            terminal.send(f"line{number}\r\x10\x11")
+            terminal.expect("detached")
+            self.assertEqual(terminal.ended(), 0)
+        terminal = self.terminal("terminal", "w")
+        terminal.expect("got line3")
+        self.assertEqual(self.inside("grep", "line", "typed"), "line0\nline1\nline2\nline3\n")
+
     def test_stopping_ends_the_session(self):
         self.create()
         terminal = self.terminal("terminal", "w")
@@ -177,6 +192,7 @@ class LiveState(EngineTest):
         self.create()
         self.engine("pause", self.container())
         self.assertEqual(self.state(), "paused")
+        self.assert_ended(self.run_cli("exec", "w", "--", "true"), 125, stderr="workspace 'w' is paused, not running\nhint: kortex-cli start w")
         self.ok("stop", "w", "--grace", "1s")
         self.assertEqual(self.state(), "stopped")
 
@@ -186,11 +202,29 @@ class LiveState(EngineTest):
         self.assertEqual(self.state(), "running")
         self.ok("stop", "w")
         self.engine("start", self.container())
-        self.assertEqual(self.state(), "running")
         # Its agent is started by us, not by the engine.
+        self.assertEqual(self.state(), "running" if REMOTE else "stopped")
         self.ok("start", "w")
+        self.assertEqual(self.state(), "running")
         self.assertEqual(self.inside("echo", "here"), "here\n")
         self.ok("remove", "--force", "w")
+
+    def test_a_container_started_by_hand_has_no_agent_and_says_so(self):
+        self.create()
+        self.engine("restart", "-t", "1", self.container())
+        self.assert_ended(self.run_cli("wait", "w"), 5, stderr="workspace 'w' is stopped, not running\nhint: kortex-cli start w")
+        self.ok("logs", "--follow", "w")
+        done = self.run_cli("exec", "w", "--", "echo", "here")
+        if REMOTE:  # what only the holder knows is not asked by ssh for each state
+            self.assert_ended(done, 125, stderr="workspace 'w' is stopped, not running\nhint: kortex-cli start w")
+            self.ok("start", "w")
+        else:
+            self.assertEqual((done.status, done.stdout, done.stderr), (0, "here\n", "kortex-cli: starting 'w'\n"))
+        self.ok("stop", "w")
+        self.engine("start", self.container())
+        if not REMOTE:
+            self.ok("remove", "w")
+            self.assertEqual(self.containers(), [])
 
     def test_a_crowd_is_listed_in_one_query(self):
         names = [f"w{number}" for number in range(CROWD)]
@@ -250,7 +284,8 @@ class Sandboxing(EngineTest):
         (main / ".git/worktrees/tree/commondir").write_text("../..\n")
         (tree / ".git").write_text(f"gitdir: {main}/.git/worktrees/tree\n")
         self.sandbox.project = tree
-        self.create()
+        done = self.create()
+        self.assertIn(f"the sources are a git worktree: '{main}/.git' is mounted too, to read and to write", done.stderr)
         self.assertEqual(self.inside("cat", str(main / ".git/HEAD")), "ref: refs/heads/main\n")
         self.assertTrue(any("worktree" in line for line in self.show()["exposure"]), self.show()["exposure"])
         self.assertEqual(self.show()["info"]["git_directory"], str(main / ".git"))
@@ -359,6 +394,14 @@ class Images(EngineTest):
         self.assertEqual(self.ok("list").stdout, "")
         self.assertEqual(self.containers(), [])
 
+        done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME, "--runtime-option", "image=localhost/kortex-nowhere:1", "--start")
+        self.assertEqual(done.status, 1, str(done))
+        self.assertIn("image 'localhost/kortex-nowhere:1' is not here and cannot be fetched", done.stderr)
+        for name in ("NO//image", "Upper", "-v", "a:", "spaced out"):
+            done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME, "--runtime-option", f"image={name}")
+            self.assert_ended(done, 7, stderr=f"cannot use image '{name}': that is not the name of an image")
+        self.assertEqual(self.ok("list").stdout, "")
+
     def test_a_registry_is_told_who_asks(self):
         if RUNTIME != "docker":
             self.skipTest("podman asks a registry of this machine by https only")
@@ -416,14 +459,18 @@ class Images(EngineTest):
     def test_a_failed_build_keeps_its_log(self):
         context = self.sandbox.project / "image"
         context.mkdir()
-        (context / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY not-there /made\n")
+        (context / "Dockerfile").write_text(f"FROM {IMAGE}\nRUN echo about to fail && exit 3\n")
         folder = self.sandbox.project / ".kortex"
         folder.mkdir()
         (folder / "workspace.json").write_text(json.dumps({"build": {"context": "$SOURCES/image", "file": "$SOURCES/image/Dockerfile"}}))
-        done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME)
-        self.assertEqual(done.status, 1, str(done))
-        self.assertRegex(done.stderr, "cannot build the image")
-        self.assertRegex(done.stderr, "not-there")
+        before = self.engine("ps", "-aq")
+        for more in ((), ("--start",)):
+            done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME, *more)
+            self.assertEqual(done.status, 1, str(done))
+            self.assertRegex(done.stderr, "cannot build the image")
+            self.assertRegex(done.stderr, "about to fail")
+            self.assertNotRegex(done.stderr, r"\?\n")
+        self.assertEqual(self.engine("ps", "-aq"), before)
         self.assertEqual(self.ok("list").stdout, "")
 
 

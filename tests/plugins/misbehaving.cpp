@@ -54,7 +54,7 @@ kortex_status misbehave(const kortex_call* call, const char* key) {
   if (fault == "killed") ::raise(SIGKILL);
   if (fault == "silent-error") return 5;
   if (fault == "not-found") return call->fail(call, KORTEX_E_NOT_FOUND, "no image 'x'", "pull it", "404");
-  if (fault == "unavailable") return call->fail(call, KORTEX_E_UNAVAILABLE, "not\nrunning\x1b[31m", nullptr, "raw\ntext");
+  if (fault == "unavailable") return call->fail(call, KORTEX_E_UNAVAILABLE, "not\nrunning\x1b[31m", nullptr, "raw\r\r\ntext");
   if (fault == "none") return KORTEX_OK;
   if (fault == "two") {
     emit_as(call, key, KORTEX_STATE_CREATED);

@@ -168,7 +168,7 @@ BOOST_AUTO_TEST_CASE(a_pull_that_fails_under_way_is_an_error_with_what_to_type) 
   const Error error = error_of([&] { ensure_image(call, docker, "r/a:1", "docker pull r/a:1", {}); });
   BOOST_TEST(error.code == KORTEX_E_BACKEND);
   BOOST_TEST(error.what() ==
-             std::string("image 'r/a:1' is not here and cannot be fetched: cannot pull image 'r/a:1': docker: Get https://r/: dial tcp: no route to host"));
+             std::string("image 'r/a:1' is not here and cannot be fetched: docker: Get https://r/: dial tcp: no route to host"));
   BOOST_TEST(error.hint == "docker pull r/a:1");
 }
 

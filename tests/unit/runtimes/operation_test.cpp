@@ -76,6 +76,21 @@ BOOST_AUTO_TEST_CASE(passes_on_what_the_plugin_says) {
   BOOST_TEST(status_of(error) == 4);
 }
 
+BOOST_AUTO_TEST_CASE(tells_a_failed_create_from_a_failed_start_where_both_are_one_call) {
+  const auto made = [](const std::string& fault) {
+    Misbehaving plugin(fault);
+    return plugin.runtime.create_and_start(plugin.ref, plugin.workspace, {}, {}, 20000ms, 20000ms, {});
+  };
+  const Error refused = error_of([&] { static_cast<void>(made("not-found")); });
+  BOOST_TEST(refused.message() == "no image 'x'");
+  BOOST_TEST(refused.hint() == "pull it");
+  BOOST_TEST(error_of([&] { static_cast<void>(made("crash")); }).message() == "runtime 'misbehaving' 1.2.3 crashed in create (segmentation fault)");
+  BOOST_TEST(error_of([&] { static_cast<void>(made("none")); }).message() ==
+             "runtime 'misbehaving' 1.2.3 reported no instance in create (bug in the runtime)");
+  const Runtime::Started fine = made("");
+  BOOST_TEST(fine.created.id == "an-id");
+}
+
 BOOST_AUTO_TEST_CASE(counts_the_instances) {
   BOOST_TEST(create_error("none").message() == "runtime 'misbehaving' 1.2.3 reported no instance in create (bug in the runtime)");
   BOOST_TEST(create_error("two").message() ==
