@@ -10,7 +10,7 @@ namespace kortex::host {
 class Invocation;
 
 /// What a value is, for completion and for help.
-enum class Kind { text, workspace, runtime, agent, command, file, directory, choice };
+enum class Kind { text, workspace, runtime, runtime_option, agent, command, file, directory, choice };
 
 struct OptionSpec {
   std::string_view name{};          ///< long, without dashes

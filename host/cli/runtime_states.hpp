@@ -25,4 +25,7 @@ struct RuntimeState {
 /// Why `init` goes no further, with what there is to choose from and what to type.
 [[nodiscard]] Error no_runtime_named(Invocation&, const std::string& sources);
 
+/// The same where the one that is named is not there. Nullopt: there is a file of that name.
+[[nodiscard]] std::optional<Error> no_such_runtime(Invocation&, const std::string& name, const std::string& sources);
+
 }  // namespace kortex::host

@@ -90,6 +90,21 @@ struct FixedPart {
   std::uint16_t abi_major, abi_minor, min_host_minor, reserved;
 };
 
+/// "options": {"name": ["value", ...], ...}. What is not of that form is left out: it is only for completion.
+std::vector<NotedOption> noted_options(const boost::json::object& note) {
+  std::vector<NotedOption> out;
+  const boost::json::value* value = note.if_contains("options");
+  if (value == nullptr || !value->is_object()) return out;
+  for (const auto& [name, values] : value->get_object()) {
+    NotedOption& option = out.emplace_back();
+    option.name.assign(name.data(), name.size());
+    if (!values.is_array()) continue;
+    for (const boost::json::value& one : values.get_array())
+      if (one.is_string()) option.values.emplace_back(one.get_string().data(), one.get_string().size());
+  }
+  return out;
+}
+
 NoteResult parse_description(std::string_view bytes) {
   NoteResult result;
   result.status = Status::bad_note;
@@ -126,6 +141,7 @@ NoteResult parse_description(std::string_view bytes) {
     descriptor.local = local->get_bool();
   if (const auto* test = document.as_object().if_contains("test"); test != nullptr && test->is_bool())
     descriptor.test = test->get_bool();
+  descriptor.options = noted_options(document.as_object());
   if (!is_runtime_name(descriptor.name)) {
     descriptor.name.clear();
     result.reason = "its plugin note holds no valid name";

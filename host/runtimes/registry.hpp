@@ -12,6 +12,12 @@
 namespace kortex::host {
 
 /// What a plugin's ELF note says.
+/// What can be completed of a --runtime-option without running the plugin.
+struct NotedOption {
+  std::string name;
+  std::vector<std::string> values;  ///< empty: any
+};
+
 struct Descriptor {
   std::string name;
   std::string version;
@@ -21,6 +27,7 @@ struct Descriptor {
   std::uint16_t min_host_minor = 0;
   bool local = true;  ///< instances are on this machine
   bool test = false;  ///< it only pretends: proposed only where there is nothing else
+  std::vector<NotedOption> options;
 };
 
 /// A file on the search path named libkortex-runtime-<name>.so. Refused ones are entries too.

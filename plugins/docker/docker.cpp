@@ -111,4 +111,5 @@ class Docker : public EngineRuntime {
 }  // namespace
 }  // namespace kortex::engine
 
-KORTEX_RUNTIME(kortex::engine::Docker, "docker", KORTEX_RUNTIME_VERSION, "in a container, by docker");
+KORTEX_RUNTIME_MORE(kortex::engine::Docker, "docker", KORTEX_RUNTIME_VERSION, "in a container, by docker",
+                    R"(,"options":{"image":[],"host":[],"sources":[],"sync":["none","copy"],"context":[]})");

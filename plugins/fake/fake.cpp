@@ -349,4 +349,8 @@ class Fake : public kortex::Runtime,
 }  // namespace
 }  // namespace fake
 
-KORTEX_RUNTIME_MORE(fake::Fake, "fake", KORTEX_RUNTIME_VERSION, "runs nothing; for tests and demonstrations", ",\"test\":true");
+#define FAULT(name) R"(")" name R"(":["guarantees","create","start","stop","remove","inspect","exec","terminal","logs","wait"],)"
+KORTEX_RUNTIME_MORE(fake::Fake, "fake", KORTEX_RUNTIME_VERSION, "runs nothing; for tests and demonstrations",
+                    R"(,"test":true,"options":{"isolation":["none","process","container","microvm"],"enforces":["all","none"],)"
+                    FAULT("fail") FAULT("hang") FAULT("crash") FAULT("exit") FAULT("noise")
+                    R"("deaf":["true","false"],"at":["before","after"],"code":[],"slow":[]})");

@@ -491,4 +491,6 @@ void MicrovmRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request
 
 }  // namespace kortex::microvm
 
-KORTEX_RUNTIME(kortex::microvm::MicrovmRuntime, "microvm", KORTEX_RUNTIME_VERSION, "runs the agent in a virtual machine of its own, on QEMU");
+KORTEX_RUNTIME_MORE(kortex::microvm::MicrovmRuntime, "microvm", KORTEX_RUNTIME_VERSION, "runs the agent in a virtual machine of its own, on QEMU",
+                    R"(,"options":{"accel":["kvm","tcg"],"machine":["auto","microvm","q35","virt"],"root":["host"],"disk":[],"sessions":[],)"
+                    R"("kernel":[],"modules":[]})");

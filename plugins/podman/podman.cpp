@@ -200,4 +200,5 @@ class Podman : public EngineRuntime {
 }  // namespace
 }  // namespace kortex::engine
 
-KORTEX_RUNTIME(kortex::engine::Podman, "podman", KORTEX_RUNTIME_VERSION, "in a container, by podman");
+KORTEX_RUNTIME_MORE(kortex::engine::Podman, "podman", KORTEX_RUNTIME_VERSION, "in a container, by podman",
+                    R"(,"options":{"image":[],"host":[],"sources":[],"sync":["none","copy"],"connection":[]})");

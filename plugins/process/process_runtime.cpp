@@ -382,5 +382,6 @@ void ProcessRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request
 
 }  // namespace kortex::process
 
-KORTEX_RUNTIME(kortex::process::ProcessRuntime, "process", KORTEX_RUNTIME_VERSION,
-               "runs the agent on this machine, isolated by bubblewrap");
+KORTEX_RUNTIME_MORE(kortex::process::ProcessRuntime, "process", KORTEX_RUNTIME_VERSION,
+                    "runs the agent on this machine, isolated by bubblewrap",
+                    R"(,"options":{"sandbox":["bwrap","none"]})");

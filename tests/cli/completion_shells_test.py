@@ -16,12 +16,17 @@ TYPED = {
     "kortex-cli start a:": ["kortex-cli", "start", "a:b"],
     "kortex-cli init --runtime f": ["kortex-cli", "init", "--runtime", "fake"],
     "kortex-cli init --runtime=f": ["kortex-cli", "init", "--runtime=fake"],
+    "kortex-cli init --runtime fake --runtime-option iso": ["kortex-cli", "init", "--runtime", "fake", "--runtime-option", "isolation="],
+    "kortex-cli init --runtime fake --runtime-option isolation=cont": ["kortex-cli", "init", "--runtime", "fake", "--runtime-option", "isolation=container"],
+    "kortex-cli init --runtime=fake --runtime-option=at=af": ["kortex-cli", "init", "--runtime=fake", "--runtime-option=at=after"],
     "kortex-cli init --dr": ["kortex-cli", "init", "--dry-run"],
     "kortex-cli init a\\ fo": ["kortex-cli", "init", "a folder"],
     "kortex-cli init --workspace-configuration=a\\ fo": ["kortex-cli", "init", "--workspace-configuration=a folder"],
     "kortex-cli -o json wait sh": ["kortex-cli", "-o", "json", "wait", "shop"],
     "kortex-cli exec shop -- sh": ["kortex-cli", "exec", "shop", "--", "sh"],
 }
+# The same in two steps: behind a key nothing is put that would end the word.
+CONTINUED = {"kortex-cli init --runtime fake --runtime-option iso\tcont": ["kortex-cli", "init", "--runtime", "fake", "--runtime-option", "isolation=container"]}
 WORDS = 'words() { for word in "$@"; do echo "<$word>"; done; echo D""ONE; }; PS1="> "; PS2=; echo RE""ADY\n'
 
 
@@ -44,7 +49,7 @@ class Completion(box.TestCase):
         self._terminals.append(terminal)
         terminal.send(f"cd '{self.folder}'; {setup}; {WORDS}")
         terminal.expect(r"READY\r")
-        for typed, words in TYPED.items():
+        for typed, words in {**TYPED, **CONTINUED}.items():
             with self.subTest(shell=shell, typed=typed):
                 # TAB, then to the start of the line, where a command is put in front that shows the words.
                 terminal.send(f"{typed}\t\x01words \x05\n")

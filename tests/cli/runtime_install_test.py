@@ -200,6 +200,12 @@ class Installs(box.TestCase):
         self.assertRegex(listed.stderr, r"no runtime 'fake'")
         self.assertEqual(self.cli("remove", "--force", "one").status, 0)
 
+    def test_says_where_a_runtime_is_that_is_not_its_to_uninstall(self):
+        self.assert_ended(self.cli("runtime", "uninstall", "process"), 4,
+                          stderr=r"cannot uninstall runtime 'process': it is not in your own directory but '.*/installed/lib/.*/libkortex-runtime-process.so'\n"
+                                 r"hint: remove the package that it came with: kortex-runtime-process\n")
+        self.assert_ended(self.cli("runtime", "uninstall", "proces"), 4, stderr=r"error: no runtime 'proces'\nhint: did you mean 'process'\? ")
+
     def test_goes_when_another_of_its_name_is_left(self):
         self.cli("runtime", "install", self.given)
         self.assertEqual(self.cli("init", self.sandbox.project, "--runtime", "fake", "--name", "one").status, 0)

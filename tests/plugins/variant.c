@@ -31,7 +31,10 @@
 #endif
 
 #ifndef NO_NOTE
-KORTEX_RUNTIME_NOTE(NOTE_NAME, NOTE_VERSION, "does nothing");
+#ifndef NOTE_MORE
+#define NOTE_MORE ""
+#endif
+KORTEX_RUNTIME_NOTE_MORE(NOTE_NAME, NOTE_VERSION, "does nothing", NOTE_MORE);
 #endif
 
 #ifdef UNDEFINED_SYMBOL

@@ -116,7 +116,23 @@ void add_values(Answers& answers, Invocation& invocation, Kind kind, std::span<c
     case Kind::command: return add_commands(answers, {});
     case Kind::file: return answers.directive(":files");
     case Kind::directory: return answers.directive(":directories");
+    case Kind::runtime_option:
     case Kind::text: return;
+  }
+}
+
+/// Of the runtime that is typed, what its note says.
+void add_runtime_options(Answers& answers, Invocation& invocation, const std::string& glued) {
+  const std::optional<std::string> typed = invocation.option("runtime");
+  const std::string runtime = typed ? *typed : invocation.environment().variable("KORTEX_CLI_DEFAULT_RUNTIME").value_or(std::string());
+  for (const PluginFile& file : invocation.registry().scan()) {
+    if (file.name != runtime || !file.loadable() || file.shadowed || !file.descriptor) continue;
+    for (const NotedOption& option : file.descriptor->options) {
+      const std::string key = glued + option.name + "=";
+      if (!answers.current().starts_with(key)) answers.add(key);
+      for (const std::string& value : option.values)
+        if (answers.current().starts_with(key)) answers.add(key + value);
+    }
   }
 }
 
@@ -135,7 +151,9 @@ int run(Invocation& invocation) {
   const Position position = find_position(words);
   Answers answers(invocation.out(), words.back());
   Invocation as_typed(invocation.environment(), position.given, invocation.out(), invocation.reporter());
-  if (position.awaiting != nullptr)
+  if (position.awaiting != nullptr && position.awaiting->kind == Kind::runtime_option)
+    add_runtime_options(answers, as_typed, position.glued);
+  else if (position.awaiting != nullptr)
     add_values(answers, as_typed, position.awaiting->kind, position.awaiting->choices, position.glued);
   else if (words.back().starts_with('-'))
     add_options(answers, position.command);

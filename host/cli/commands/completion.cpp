@@ -43,6 +43,7 @@ _kortex_cli() {
     word=${word#"$cut"}
     [[ -n $quote ]] || printf -v word %q "$word"
     COMPREPLY+=("$word")
+    [[ $word == *= ]] && compopt -o nospace 2>/dev/null
   done < <("${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
 }
 complete -F _kortex_cli kortex-cli
@@ -52,7 +53,7 @@ constexpr std::string_view zsh = R"sh(#compdef kortex-cli
 # zsh completion for kortex-cli: source <(kortex-cli completion zsh), after compinit
 _kortex_cli() {
   local line name
-  local -a answers given
+  local -a answers keys given
   given=("${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}")
   given=("${(@)given/#\~\//$HOME/}")
   for line in "${(@f)$("${given[1]}" __complete -- "${(@)given[2,-1]}" 2>/dev/null)}"; do
@@ -61,10 +62,12 @@ _kortex_cli() {
       '') ;;
       :files) compset -P 1 '--*='; _files; return ;;
       :directories) compset -P 1 '--*='; _files -/; return ;;
+      *=) keys+=("${name//:/\\:}") ;;
       *$'\t'*) answers+=("${name//:/\\:}:${line#*$'\t'}") ;;
       *) answers+=("${name//:/\\:}") ;;
     esac
   done
+  (( $#keys )) && _describe kortex-cli keys -S ''
   (( $#answers )) && _describe kortex-cli answers
 }
 if [[ $funcstack[1] == _kortex[_-]cli ]]; then _kortex_cli "$@"; else compdef _kortex_cli kortex-cli; fi

@@ -75,6 +75,7 @@ int run(Invocation& invocation) {
   request.require = parse_pairs(invocation.options("require"), "'--require'", Bare::is_true);
   request.dry_run = invocation.has("dry-run");
   if (request.runtime.empty()) throw no_runtime_named(invocation, request.sources);
+  if (const std::optional<Error> missing = no_such_runtime(invocation, request.runtime, request.sources)) throw Error(*missing);
 
   Manager manager = invocation.manager(resolved(environment, request.sources));
   const InitResult result = manager.init(request);
@@ -100,7 +101,7 @@ constexpr OptionSpec options[] = {
     {.name = "workspace-configuration", .value = "DIR", .help = "where workspace.json is", .kind = Kind::directory,
      .fallback = "SOURCES/.kortex"},
     {.name = "runtime-option", .value = "KEY=VALUE",
-     .help = "an option of the runtime; 'kortex-cli runtime info RUNTIME' shows them", .repeatable = true},
+     .help = "an option of the runtime; 'kortex-cli runtime info RUNTIME' shows them", .kind = Kind::runtime_option, .repeatable = true},
     {.name = "require", .value = "KEY[=VALUE]",
      .help = "refuse unless the runtime enforces this: isolation=container, network=deny, read-only-mounts, memory",
      .repeatable = true},

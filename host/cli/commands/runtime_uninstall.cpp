@@ -36,6 +36,14 @@ void check_unused(Invocation& invocation, const std::string& name, const fs::pat
               "kortex-cli remove " + shell_word(users.front()), users.size() == 1 ? std::string() : list);
 }
 
+/// Where it is instead. Throws Error(no_runtime) with what there is when it is nowhere.
+PluginFile other_of(Invocation& invocation, const std::string& name) {
+  const Registry registry = invocation.registry();
+  for (PluginFile& file : registry.scan())
+    if (file.name == name) return file;
+  return registry.find(name);
+}
+
 int run(Invocation& invocation) {
   const std::string& name = invocation.argument(0);
   if (name.find('/') != std::string::npos)
@@ -45,8 +53,9 @@ int run(Invocation& invocation) {
   if (fs::symlink_status(file, error).type() != fs::file_type::not_found) check_unused(invocation, name, file);
   if (!fs::remove(file, error)) {
     if (error) throw Error(ErrorKind::failed, "cannot remove " + in_quotes(file.string()) + ": " + reason_of(error.value()));
-    throw Error(ErrorKind::no_runtime, "no runtime " + in_quotes(name) + " of your own: there is no " + in_quotes(file.string()),
-                "'kortex-cli runtime info " + shell_word(name) + "' shows where it is");
+    const PluginFile other = other_of(invocation, name);
+    throw Error(ErrorKind::no_runtime, "cannot uninstall runtime " + in_quotes(name) + ": it is not in your own directory but " + in_quotes(other.path.string()),
+                "remove the package that it came with: kortex-runtime-" + name);
   }
   if (invocation.json()) {
     JsonText json;

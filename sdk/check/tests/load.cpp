@@ -5,7 +5,10 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <map>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "bench.hpp"
 #include "elf_file.hpp"
@@ -43,6 +46,34 @@ void loading_leaves_the_process_alone(Bench& bench) {
   expect_ok(outcome);
 }
 
+/// "options" of a note: names and what can be chosen.
+using Choices = std::map<std::string, std::vector<std::string>>;
+
+Choices values_of(const Json& options) {
+  Choices out;
+  for (const auto& [name, values] : options.members) {
+    std::vector<std::string>& texts = out[name];
+    for (const Json& value : values.items) texts.push_back(value.text);
+  }
+  return out;
+}
+
+/// What it should be. Where there is no choice the note may propose values.
+Choices values_of(const kortex_plugin& plugin, const Json& noted) {
+  Choices out;
+  if (plugin.options == nullptr) return out;
+  const Choices proposed = values_of(noted);
+  for (const kortex_option* const* at = plugin.options; *at != nullptr; ++at) {
+    std::vector<std::string>& values = out[(*at)->name];
+    const auto mine = proposed.find((*at)->name);
+    if ((*at)->type == KORTEX_OPT_ENUM && (*at)->choices != nullptr)
+      for (const char* const* choice = (*at)->choices; *choice != nullptr; ++choice) values.emplace_back(*choice);
+    else if (mine != proposed.end())
+      values = mine->second;
+  }
+  return out;
+}
+
 void has_a_table_that_agrees_with_the_note(Bench& bench) {
   const ElfFile file = ElfFile::read(bench.arguments().plugin);
   if (file.notes.empty()) fail("there is no note to agree with");
@@ -65,6 +96,8 @@ void has_a_table_that_agrees_with_the_note(Bench& bench) {
     complain_unless(text(plugin.version) == noted("version"),
                     "the table's version is '" + text(plugin.version) + "', the note's '" + noted("version") + "'");
     complain_unless(text(plugin.summary) == noted("summary"), "the table's summary is not the note's");
+    const Json* options = note ? note->find("options") : nullptr;
+    if (options != nullptr) complain_unless(values_of(*options) == values_of(plugin, *options), "the note's options are not the table's, with their choices");
   });
 }
 

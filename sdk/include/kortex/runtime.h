@@ -507,8 +507,11 @@ KORTEX_EXPORT const kortex_plugin *KORTEX_RUNTIME_ENTRY(uint32_t host_abi_minor)
 /* ---------------------------------------------------------------- the ELF note -------------- */
 /* Owner "kortex", type KORTEX_NOTE_TYPE, 8 fixed bytes, then NUL-terminated JSON: an object with
  * "name", "version", "summary" and, for runtimes whose instances are on another machine,
- * "local": false; one that only pretends, for tests, says "test": true and is proposed last. Readers ignore members they do not know. A plugin that serves several majors has
- * one note and one entry point per major.
+ * "local": false; one that only pretends, for tests, says "test": true and is proposed last.
+ * "options": {"name": ["value", ...], ...} names all options of the table, with the values of those
+ * that have choices, and [] for the others: a shell completes them, without running the plugin.
+ * Readers ignore members they do not know. A plugin that serves several majors has one note and one
+ * entry point per major.
  *   readelf -p .note.kortex libkortex-runtime-podman.so                                          */
 #if defined(__APPLE__)
 #define KORTEX_NOTE_SECTION "__TEXT,__kortex_note"

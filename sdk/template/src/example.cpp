@@ -77,4 +77,5 @@ class Example : public kortex::Runtime {
 
 }  // namespace
 
-KORTEX_RUNTIME(Example, "example", KORTEX_RUNTIME_VERSION, "a runtime to start from");
+// The last argument lets shells complete the options without running the plugin; KORTEX_RUNTIME without it will do, too.
+KORTEX_RUNTIME_MORE(Example, "example", KORTEX_RUNTIME_VERSION, "a runtime to start from", R"(,"options":{"greeting":[]})");
