@@ -40,6 +40,12 @@ kortex_runtime_package(podman SUMMARY "runs agents in containers of podman" DEPE
   DESCRIPTION "With this runtime of kortex-cli an agent has the userland of an image, a home of its own and no new privileges. It uses podman's API, rootful and rootless.")
 kortex_runtime_package(docker SUMMARY "runs agents in containers of docker" DEPENDS "docker.io | docker-ce"
   DESCRIPTION "With this runtime of kortex-cli an agent has the userland of an image, a home of its own and no new privileges. It uses dockerd's API.")
-kortex_runtime_package(microvm SUMMARY "runs agents in virtual machines of QEMU" DEPENDS "qemu-system-x86 | qemu-system-arm"
-  RECOMMENDS "squashfs-tools, e2fsprogs, passt"
+set(qemu "qemu-system-arm")
+set(kernel "linux-image-cloud-${debian_architecture} | linux-image-${debian_architecture}")
+if(debian_architecture STREQUAL "amd64")
+  set(qemu "qemu-system-x86")
+endif()
+# In Debian 12 virtiofsd is in qemu-system-common.
+kortex_runtime_package(microvm SUMMARY "runs agents in virtual machines of QEMU"
+  DEPENDS "${qemu}, virtiofsd | qemu-system-common, bubblewrap" RECOMMENDS "passt, ${kernel}, e2fsprogs, squashfs-tools"
   DESCRIPTION "With this runtime of kortex-cli an agent has a kernel of its own, in a small virtual machine that starts in about a second.")

@@ -98,8 +98,10 @@ std::vector<SearchDirectory> search_path(const SearchPathInputs& inputs) {
   const std::string triplet = KORTEX_TRIPLET;
   if (inputs.binary.is_absolute()) {
     const fs::path lib = inputs.binary.parent_path().parent_path() / "lib";
-    path.add(lib / runtimes_directory, "bundled");
-    if (!triplet.empty()) path.add(lib / triplet / runtimes_directory, "bundled");
+    // Installed in the system, what is beside it is the system's, whoever's package brought it.
+    const char* origin = lib == "/usr/lib" || lib == "/usr/local/lib" ? "system" : "bundled";
+    path.add(lib / runtimes_directory, origin);
+    if (!triplet.empty()) path.add(lib / triplet / runtimes_directory, origin);
   }
   path.add("/usr/local/lib" / runtimes_directory, "system");
   if (!triplet.empty()) path.add("/usr/lib" / fs::path(triplet) / runtimes_directory, "system");

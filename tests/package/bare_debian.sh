@@ -25,7 +25,9 @@ kortex-cli runtime list | tee /tmp/said
 expect "^fake  *$version .*usable"
 kortex-cli init --runtime fake --name pretended
 if kortex-cli init --runtime fkae --name other 2>/tmp/said; then exit 1; fi
-expect "'fake'"
+expect '^  fake     usable$'
+expect '^  process  usable$'
+expect '^hint: kortex-cli init --runtime fake '
 
 # Without its runtime a workspace is listed as unknown, with the reason, and can be removed.
 dpkg -r kortex-runtime-fake

@@ -87,6 +87,21 @@ class Packages(unittest.TestCase):
             (plugin,) = [file for file in self.files(f"kortex-runtime-{name}") if file.endswith(".so")]
             self.assertRegex(plugin, rf"^/usr/lib(/[^/]+)?/kortex/runtimes/libkortex-runtime-{name}\.so$")
         self.assertIn("bubblewrap", self.field("kortex-runtime-process", "Depends"))
+        # What probe() asks for, and nothing of another architecture.
+        microvm = self.field("kortex-runtime-microvm", "Depends")
+        for wanted in ("qemu-system-", "virtiofsd | qemu-system-common", "bubblewrap"):
+            self.assertIn(wanted, microvm)
+        self.assertNotRegex(microvm, r"qemu-system-x86.*qemu-system-arm")
+        for wanted in ("passt", "linux-image-"):
+            self.assertIn(wanted, self.field("kortex-runtime-microvm", "Recommends"))
+
+    def test_every_directory_has_something_in_it(self):
+        for component in ALL:
+            names = [line.split(None, 5)[5].lstrip(".") for line in run("dpkg-deb", "-c", self.deb(component)).stdout.splitlines()]
+            for name in names:
+                if name.endswith("/") and name != "/":
+                    self.assertTrue(any(other != name and other.startswith(name) for other in names), f"{component}: {name} is empty")
+        self.assertIn("/usr/share/kortex-runtime/template/CMakeLists.txt", self.files("libkortex-runtime-dev"))
 
     def test_manual_pages_and_completions_are_in_them(self):
         files = self.files("kortex-cli")

@@ -130,7 +130,7 @@ class Sdk(unittest.TestCase):
         self.assertRegex(run(binary, "list", env=env).stdout, r"(?m)^project +running +example ")
         mistyped = run(binary, "init", home / "project", "--runtime", "exmaple", "--name", "x", env=env, check=False)
         self.assertEqual(mistyped.returncode, 4)
-        self.assertIn("'example'", mistyped.stderr)
+        self.assertRegex(mistyped.stderr, r"error: no runtime 'exmaple'\n(  .*\n)*  example +usable\n(  .*\n)*hint: kortex-cli init --runtime example /")
         run(binary, "remove", "--force", "project", env=env)
 
     def check_plugin(self, plugin, name, version):

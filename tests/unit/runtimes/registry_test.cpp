@@ -37,6 +37,8 @@ BOOST_AUTO_TEST_CASE(orders_the_search_path) {
   BOOST_TEST(names[4] == "user");
   BOOST_TEST(names[5] == "bundled");
   BOOST_TEST(names.back() == "system");
+  inputs.binary = "/usr/bin/kortex-cli";
+  for (const SearchDirectory& directory : search_path(inputs)) BOOST_TEST(directory.origin != "bundled");
 }
 
 BOOST_AUTO_TEST_CASE(counts_a_directory_once_whatever_its_name) {
