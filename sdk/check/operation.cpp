@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <system_error>
 
@@ -306,6 +307,7 @@ Operation::Operation(const HostPlaces& places, const OperationSettings& settings
     recorder.complain("R5: an exception left the plugin");
     status = 122;
   }
+  std::fflush(nullptr);  // what it printed must be seen, though nobody flushed it
   ::_exit(status);
 }
 

@@ -113,6 +113,7 @@ void misbehave(const kortex_call*) {
   if (is("signal")) ::signal(SIGUSR1, SIG_IGN);
   if (is("locale")) std::setlocale(LC_ALL, "C.UTF-8");
   if (is("descriptor")) [[maybe_unused]] const int fd = ::open("/dev/null", O_RDONLY);
+  if (is("prints-into-a-buffer")) std::fputs("hello", stdout);
   if (is("prints")) [[maybe_unused]] const ssize_t n = ::write(1, "hello\n", 6);
   if (is("thread")) std::thread([] { ::pause(); }).detach();
 }
