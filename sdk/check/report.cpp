@@ -41,6 +41,7 @@ std::string seconds(std::int64_t ms) {
 struct Count {
   int passed = 0, failed = 0, skipped = 0;
   std::string reason;  ///< of a skip
+  bool claimed = false;  ///< a skip had another reason than that nothing is claimed
 };
 
 /// "exec", and "exec (failed)" where something is wrong with it.
@@ -88,10 +89,11 @@ std::string Report::closing_line() const {
     if (result.kind == Kind::skipped) {
       ++count.skipped;
       count.reason = result.why;
+      count.claimed = count.claimed || result.why.rfind("not ", 0) != 0;
     }
   }
   static const std::vector<std::string> operations{"exec", "terminal", "logs", "wait", "list"};
-  std::string optional, guarantees, missing;
+  std::string optional, guarantees, missing, untried;
   for (const std::string& part : order) {
     if (part == "core") continue;
     const Count& count = parts[part];
@@ -100,6 +102,8 @@ std::string Report::closing_line() const {
       name_part(is_operation ? optional : guarantees, part, count);
     else if (is_operation && count.reason.rfind("not offered", 0) == 0)
       name_part(missing, part, count);
+    else if (!is_operation && m_survey.usable && count.claimed)
+      name_part(untried, part, count);
   }
   const Count& core = parts["core"];
   const int tried = core.passed + core.failed;
@@ -108,6 +112,7 @@ std::string Report::closing_line() const {
   if (!optional.empty()) line += "; optional: " + optional;
   if (!guarantees.empty()) line += "; guarantees: " + guarantees;
   if (!missing.empty()) line += "; not offered: " + missing;
+  if (!untried.empty()) line += "; claimed, and not tried: " + untried;
   if (m_arguments.pretends) line += "; runs no agent";
   if (m_survey.loads && !m_survey.usable) line += "; the backend is not usable";
   return line;

@@ -192,6 +192,8 @@ class Installs(box.TestCase):
         for name in ("one", "two"):
             self.assertEqual(self.cli("init", self.sandbox.project, "--runtime", "fake", "--name", name).status, 0)
         self.assert_ended(self.cli("runtime", "uninstall", "fake"), 5, stderr=r"2 workspaces use it(.|\n)*one\n(.|\n)*two\n")
+        refused = self.cli("runtime", "uninstall", "fake", "-o", "json")
+        self.assertEqual((refused.status, refused.json()), (5, {"error": "cannot uninstall runtime 'fake': 2 workspaces use it: 'one', 'two'"}))
         self.assertEqual(self.cli("remove", "two").status, 0)
         self.assert_ended(self.cli("runtime", "uninstall", "fake"), 5, stderr=r"workspace 'one' uses it\nhint: kortex-cli remove one")
         self.assert_ended(self.cli("runtime", "uninstall", "--force", "fake"), 0, stdout=r"^fake\n$")

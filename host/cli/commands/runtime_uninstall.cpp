@@ -28,11 +28,15 @@ void check_unused(Invocation& invocation, const std::string& name, const fs::pat
   for (std::size_t i = 0; i < all.size(); ++i)
     if (all[i].runtime == name) users.emplace_back(all[i].name.empty() ? all[i].id : all[i].name);
   if (users.empty()) return;
-  std::string list;
-  for (const std::string& user : users) list += (list.empty() ? "" : "\n") + printable(user);
+  std::string list, names;
+  for (const std::string& user : users) {
+    list += (list.empty() ? "" : "\n") + printable(user);
+    names += (names.empty() ? ": " : ", ") + in_quotes(user);
+  }
+  if (!invocation.json()) names.clear();  // of an error JSON has the message alone
   throw Error(ErrorKind::wrong_state,
               "cannot uninstall runtime " + in_quotes(name) + ": " +
-                  (users.size() == 1 ? "workspace " + in_quotes(users.front()) + " uses it" : std::to_string(users.size()) + " workspaces use it"),
+                  (users.size() == 1 ? "workspace " + in_quotes(users.front()) + " uses it" : std::to_string(users.size()) + " workspaces use it" + names),
               "kortex-cli remove " + shell_word(users.front()), users.size() == 1 ? std::string() : list);
 }
 
