@@ -65,6 +65,18 @@ BOOST_AUTO_TEST_CASE(refuses_entries_that_are_not_absolute) {
   BOOST_TEST(!search_path(inputs).empty());
 }
 
+BOOST_AUTO_TEST_CASE(reads_the_options_of_a_note) {
+  Sandbox sandbox;
+  install_plugin(sandbox / "1", "other-options");
+  install_plugin(sandbox / "1", "good");
+  const Registry registry({{sandbox / "1", "a"}});
+  const PluginFile noted = registry.find("other-options");
+  BOOST_TEST_REQUIRE(noted.descriptor->options.size() == 1);
+  BOOST_TEST(noted.descriptor->options[0].name == "colour");
+  BOOST_TEST(noted.descriptor->options[0].values.empty());
+  BOOST_TEST(registry.find("good").descriptor->options.empty());
+}
+
 BOOST_AUTO_TEST_CASE(finds_the_first_usable_file) {
   Sandbox sandbox;
   install_plugin(sandbox / "2", "good");
