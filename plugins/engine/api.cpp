@@ -244,7 +244,9 @@ void Api::stop(const std::string& what, const std::string& id, int grace_s) {
 }
 
 void Api::kill(const std::string& what, const std::string& id) {
-  const Response response = request("POST", "/containers/" + url_encoded(id) + "/kill");
+  // A docker-compatible kill also waits for the end, which podman 4 may take 20 seconds to see.
+  const bool podman_4 = has_libpod() && numbers(m_libpod_version).first < 5;
+  const Response response = request("POST", (podman_4 ? "/libpod/containers/" : "/containers/") + url_encoded(id) + "/kill");
   // 409: it does not run, which is all that is wanted.
   if (response.status / 100 != 2 && response.status != 409) refuse(what, response);
   stop(what, id, 1);

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -429,25 +431,25 @@ void EngineRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request)
 }
 
 Exit EngineRuntime::wait(Call& call, const Ref& ref) {
-  bool never_started = false;
-  try {
-    return in_session(call, ref, [&](session::Client& client) {
-      never_started = client.status().agent == session::Status::Agent::not_started;
-      if (never_started) throw session::Error(KORTEX_E_STATE, "the agent has not been started");
-      return client.wait(call.raw()->cancel_fd);
-    });
-  } catch (const Error& error) {
-    if (error.code == KORTEX_E_CANCELLED || never_started) throw;
+  // Without a holder to ask, the engine is: it may learn of the end a moment after the holder has gone. Podman's own wait may
+  // be 20 seconds late, its inspect is not.
+  for (std::chrono::milliseconds pause(20);; pause = std::min(2 * pause, std::chrono::milliseconds(1000))) {
+    bool never_started = false;
+    try {
+      return in_session(call, ref, [&](session::Client& client) {
+        never_started = client.status().agent == session::Status::Agent::not_started;
+        if (never_started) throw session::Error(KORTEX_E_STATE, "the agent has not been started");
+        return client.wait(call.raw()->cancel_fd);
+      });
+    } catch (const Error& error) {
+      if (error.code == KORTEX_E_CANCELLED || never_started) throw;
+    }
+    const std::unique_ptr<Api> api = connect(call, ref);
+    const Instance now = from_inspect(need_container(*api, ref));
+    if (now.state == State::paused) not_running(ref, "paused");
+    if (now.state != State::running && now.state != State::stopping) return {KORTEX_END_EXITED, now.exit_code};
+    call.wait_readable(-1, pause);
   }
-  // Without a holder to ask, the engine is: it may learn of the end a moment after the holder has gone.
-  const std::unique_ptr<Api> api = connect(call, ref);
-  Instance now = from_inspect(need_container(*api, ref));
-  if (now.state == State::paused) not_running(ref, "paused");
-  if (now.state == State::running || now.state == State::stopping) {
-    (void)api->ask("wait for container of " + quoted(ref), "POST", "/containers/" + now.id + "/wait");
-    now = from_inspect(need_container(*api, ref));
-  }
-  return {KORTEX_END_EXITED, now.exit_code};
 }
 
 }  // namespace kortex::engine

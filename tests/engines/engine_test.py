@@ -83,6 +83,24 @@ class Lifecycle(EngineTest):
         terminal.ended()
         self.assertIn("one\r\ntwo\r\n", self.ok("logs", "w").stdout)
 
+    def test_what_the_agent_writes_is_followed_to_its_end(self):
+        self.create(agent=("sh", "-c", "echo one; read line; echo two; read line; exit 6"))
+        keys = self.terminal("terminal", "w")
+        keys.expect("one")
+        follower = self.terminal("logs", "--follow", "w")
+        waiter = self.terminal("wait", "w")
+        follower.expect("one\r")
+        keys.send("go\r")
+        follower.expect("two\r")
+        keys.send("on\r")
+        self.assertEqual((keys.ended(), follower.ended()), (6, 0))
+        self.assertEqual(follower.seen.count(b"one"), 1, follower.seen)
+        waiter.expect(r"^6\r")
+        self.assertEqual(waiter.ended(), 0)
+        # All of it is there already.
+        again = self.ok("logs", "--follow", "w").stdout
+        self.assertEqual((again.count("one"), again.count("two")), (1, 1), again)
+
     def test_a_home_of_its_own_survives_a_restart(self):
         self.create()
         self.inside("sh", "-c", 'echo kept > "$HOME/note"')
