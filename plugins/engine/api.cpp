@@ -237,7 +237,16 @@ std::string Api::create(const std::string& what, const std::string& path, const 
   return text_at(ask(what, "POST", path, json::serialize(body)), {"Id"});
 }
 
-void Api::start(const std::string& what, const std::string& id) { ask(what, "POST", "/containers/" + url_encoded(id) + "/start"); }
+void Api::start(const std::string& what, const std::string& id) {
+  try {
+    ask(what, "POST", "/containers/" + url_encoded(id) + "/start");
+  } catch (Error& error) {
+    // What a dockerd leaves that was killed in the middle of a start: it never starts again, another one does.
+    if (std::string(error.what()).find(": already exists") != std::string::npos)
+      error.hint = (m_remote != nullptr ? m_remote->machine().by_hand + " docker" : "docker -H unix://" + m_address.socket) + " rm -f " + id.substr(0, 12);
+    throw;
+  }
+}
 
 void Api::stop(const std::string& what, const std::string& id, int grace_s) {
   ask(what, "POST", "/containers/" + url_encoded(id) + "/stop?t=" + std::to_string(grace_s));

@@ -130,6 +130,21 @@ BOOST_AUTO_TEST_CASE(a_long_refusal_is_one_line_and_a_detail) {
   BOOST_TEST(error.detail == "first line\nsecond line");
 }
 
+BOOST_AUTO_TEST_CASE(a_start_that_can_never_succeed_says_what_to_remove) {
+  RecordedEngine engine(path(), {docker_ping(), reply(500, R"({"message":"task 0123456789abcdef: already exists"})")});
+  Api docker = api();
+  const Error error = error_of([&] { docker.start("start it", "0123456789abcdef"); });
+  BOOST_TEST(error.hint == "docker -H unix://" + path() + " rm -f 0123456789ab");
+}
+
+BOOST_AUTO_TEST_CASE(podman_says_500_of_a_container_that_is_just_being_removed) {
+  RecordedEngine engine(path(), {docker_ping(), reply(500, R"({"cause":"no such container","message":"container x does not exist in database: no such container"})"),
+                                 reply(500, R"({"cause":"broken","message":"broken"})")});
+  Api podman = api();
+  BOOST_TEST(podman.inspect("x").is_null());
+  BOOST_TEST(error_of([&] { static_cast<void>(podman.inspect("x")); }).what() == std::string("cannot inspect container 'x': docker: broken"));
+}
+
 BOOST_AUTO_TEST_CASE(what_is_done_already_is_done) {
   const std::string not_modified = "HTTP/1.1 304 Not Modified\r\n\r\n";
   RecordedEngine engine(path(), {docker_ping(), not_modified, not_modified, reply(404, "{}"), reply(404, "{}"), reply(409, "{}"), not_modified});
