@@ -265,7 +265,10 @@ void Api::unpause(const std::string& what, const std::string& id) { ask(what, "P
 
 void Api::remove(const std::string& what, const std::string& id) {
   const Response response = request("DELETE", "/containers/" + url_encoded(id) + "?force=1&v=1");
-  if (response.status / 100 != 2 && response.status != 404) refuse(what, response);
+  if (response.status / 100 == 2 || response.status == 404) return;
+  // Somebody else is at it, perhaps a command of ours that was killed: the engine goes on with it.
+  if (response.status == 409 && response.body.find("already in progress") != std::string::npos) return;
+  refuse(what, response);
 }
 
 std::string Api::output_tail(const std::string& id, int lines) {

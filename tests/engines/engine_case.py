@@ -50,7 +50,9 @@ class EngineTest(TestCase):
         if not ids:
             return []
         described = json.loads(self.engine("inspect", *ids))
-        return [item["Id"] for item in described if any(str(self.sandbox.path) in mount.get("Source", "") for mount in item["Mounts"])]
+        # Copied sources are not mounted.
+        ours = [(item["Id"], [*(mount.get("Source", "") for mount in item["Mounts"]), *item["Config"]["Labels"].values()]) for item in described]
+        return [its for its, words in ours if any(str(self.sandbox.path) in word for word in words)]
 
     def create(self, name="w", *more, agent=("sh",), configuration=None, start=True):
         self.sandbox.agent(name, *agent)

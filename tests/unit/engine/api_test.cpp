@@ -137,6 +137,14 @@ BOOST_AUTO_TEST_CASE(a_start_that_can_never_succeed_says_what_to_remove) {
   BOOST_TEST(error.hint == "docker -H unix://" + path() + " rm -f 0123456789ab");
 }
 
+BOOST_AUTO_TEST_CASE(a_removal_that_is_going_on_is_left_to_the_engine) {
+  RecordedEngine engine(path(), {docker_ping(), reply(409, R"({"message":"removal of container x is already in progress"})"),
+                                 reply(409, R"({"message":"conflict"})")});
+  Api docker = api();
+  docker.remove("remove it", "x");
+  BOOST_TEST(error_of([&] { docker.remove("remove it", "x"); }).what() == std::string("cannot remove it: docker: conflict"));
+}
+
 BOOST_AUTO_TEST_CASE(podman_says_500_of_a_container_that_is_just_being_removed) {
   RecordedEngine engine(path(), {docker_ping(), reply(500, R"({"cause":"no such container","message":"container x does not exist in database: no such container"})"),
                                  reply(500, R"({"cause":"broken","message":"broken"})")});
