@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <set>
 
 #include "files.hpp"
 #include "modules.hpp"
@@ -46,17 +45,24 @@ struct Chosen {
   std::string group, file;
 };
 
-std::vector<Chosen> choose(const ModuleIndex& index, Bus bus) {
+std::vector<Chosen> choose(const ModuleIndex& index, Bus bus, const std::set<std::string>& groups) {
   std::vector<Chosen> chosen;
   std::set<std::string> seen;
   const auto take = [&](const Wanted& wanted) {
-    if (!wanted.required && !index.has(wanted.module)) return;
+    if (groups.count(wanted.group) == 0 || (!wanted.required && !index.has(wanted.module))) return;
     for (const std::string& file : index.files_of(wanted.module))
       if (seen.insert(file).second) chosen.push_back({wanted.group, file});
   };
   take({"base", bus == Bus::pci ? "virtio_pci" : "virtio_mmio", true});
   for (const Wanted& wanted : wanted_modules) take(wanted);
   return chosen;
+}
+
+/// Of the few kernels that take signed modules only, as far as it can be seen from outside.
+bool wants_signatures(const Kernel& kernel) {
+  for (const std::string& path : {"/boot/config-" + kernel.release, kernel.modules + "/config"})
+    if (contents(path, std::size_t{1} << 20).find("\nCONFIG_MODULE_SIG_FORCE=y") != std::string::npos) return true;
+  return false;
 }
 
 std::string identity_of(const std::string& path) {
@@ -89,14 +95,15 @@ std::string Archive::finished() {
   return std::move(m_bytes);
 }
 
-std::string initramfs(const Call& call, const Cache& cache, const Kernel& kernel, Bus bus, const std::string& holder) {
+std::string initramfs(const Call& call, const Cache& cache, const Kernel& kernel, Bus bus, const std::set<std::string>& groups, const std::string& holder) {
   const ModuleIndex index(kernel.modules);
-  const std::vector<Chosen> chosen = choose(index, bus);
+  const std::vector<Chosen> chosen = choose(index, bus, groups);
   const std::string guest(kortex_microvm_guest_begin, kortex_microvm_guest_end);
   const std::string session = contents(holder);
   if (session.empty()) throw Error(KORTEX_E_UNAVAILABLE, "cannot run the agent: the session holder 'kortex-session' is not installed");
   Digest key;
-  key.add(guest).add(session);
+  const bool whole = wants_signatures(kernel);
+  key.add(guest).add(session).add(whole ? "whole" : "slim");
   for (const Chosen& module : chosen) key.add(module.group + ' ' + identity_of(index.directory() + "/" + module.file) + '\n');
   return cache.get("initramfs-" + key.text(), [&](const std::string& fresh) {
     Archive archive;
@@ -107,8 +114,9 @@ std::string initramfs(const Call& call, const Cache& cache, const Kernel& kernel
     std::string list;
     for (const Chosen& module : chosen) {
       const std::string name = module_name(module.file) + ".ko";
+      const std::string bytes = module_bytes(call, index.directory() + "/" + module.file);
       list += module.group + " " + name + "\n";
-      archive.add_file("modules/" + name, module_bytes(call, index.directory() + "/" + module.file), 0644);
+      archive.add_file("modules/" + name, whole ? bytes : slim_module(bytes), 0644);
     }
     archive.add_file("modules/list", list, 0644);
     replace_file(fresh, archive.finished());

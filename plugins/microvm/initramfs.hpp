@@ -1,6 +1,7 @@
 /// The guest's first file system: its first program, the session holder, and just the modules it needs.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include <kortex/call.hpp>
@@ -28,7 +29,8 @@ class Archive {
   unsigned m_count = 0;
 };
 
-/// `holder`: the session holder's path. Throws UNSUPPORTED for a kernel that lacks something.
-[[nodiscard]] std::string initramfs(const Call&, const Cache&, const Kernel&, Bus, const std::string& holder);
+/// `groups`: "base", and of "net", "squashfs" and "erofs" what is wanted. `holder`: the session holder's path. Throws
+/// UNSUPPORTED for a kernel that lacks something.
+[[nodiscard]] std::string initramfs(const Call&, const Cache&, const Kernel&, Bus, const std::set<std::string>& groups, const std::string& holder);
 
 }  // namespace kortex::microvm

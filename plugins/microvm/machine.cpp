@@ -26,6 +26,8 @@ std::string block_node(const std::string& node, const std::string& path, bool re
       .text();
 }
 
+std::string port_name(unsigned number) { return "port" + std::to_string(number); }
+
 std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) out += c == ',' ? std::string(",,") : std::string(1, c);
@@ -33,6 +35,14 @@ std::string escaped(const std::string& text) {
 }
 
 }  // namespace
+
+std::string plugged_mark(unsigned session) { return "session" + std::to_string(session) + ".plugged"; }
+
+std::string session_port(unsigned session) {
+  const std::string port = port_name(session + 1);
+  return json::Object{{"driver", "virtserialport"}, {"bus", "sessions.0"}, {"nr", static_cast<std::int64_t>(session) + 1}, {"chardev", port}, {"id", "session" + std::to_string(session)}, {"name", "kortex." + port}}
+      .text();
+}
 
 std::string session_socket(unsigned session) { return "session" + std::to_string(session) + ".sock"; }
 
@@ -59,7 +69,9 @@ std::vector<std::string> qemu_command(const std::string& program, const Machine&
   else
     add({"-machine", std::string("virt,memory-backend=memory,gic-version=") + (machine.emulated ? "3" : "host")});
   if (machine.emulated)
-    add({"-accel", "tcg,thread=multi,tb-size=256", "-cpu", machine.type == "virt" ? "cortex-a72" : "max"});
+    // Not "fast" string instructions: they are emulated byte by byte, and a kernel that is told of them clears and copies
+    // all its memory with them.
+    add({"-accel", "tcg,thread=multi,tb-size=256", "-cpu", machine.type == "virt" ? "cortex-a72" : "max,-erms"});
   else
     add({"-accel", "kvm", "-cpu", "host"});
   add({"-smp", std::to_string(machine.cpus), "-m", megabytes + "M", "-object", "memory-backend-memfd,id=memory,share=on,size=" + megabytes + "M"});
@@ -69,11 +81,9 @@ std::vector<std::string> qemu_command(const std::string& program, const Machine&
   add({"-chardev", "socket,id=qmp,fd=" + std::to_string(qmp_descriptor) + ",server=on,wait=off", "-mon", "chardev=qmp,mode=control"});
   add({"-chardev", "socket,id=share,fd=" + std::to_string(share_descriptor), "-device", "vhost-user-fs" + device + ",chardev=share,tag=kortex,queue-size=1024"});
   add({"-device", "virtio-serial" + device + ",id=sessions,max_ports=" + std::to_string(machine.sessions + 2)});
-  for (unsigned port = 1; port <= machine.sessions + 1; ++port) {
-    const std::string id = "port" + std::to_string(port);
-    add({"-chardev", "socket,id=" + id + ",fd=" + std::to_string(first_port_descriptor + static_cast<int>(port) - 1) + ",server=on,wait=off", "-device",
-         "virtserialport,bus=sessions.0,nr=" + std::to_string(port) + ",chardev=" + id + ",name=kortex." + std::to_string(port)});
-  }
+  for (unsigned port = 1; port <= machine.sessions + 1; ++port)
+    add({"-chardev", "socket,id=" + port_name(port) + ",fd=" + std::to_string(first_port_descriptor + static_cast<int>(port) - 1) + ",server=on,wait=off"});
+  add({"-device", "virtserialport,bus=sessions.0,nr=1,chardev=" + port_name(1) + ",id=control,name=kortex.control"});
   if (machine.root.kind == Root::Kind::image)
     add({"-blockdev", block_node("root", machine.root.path, true), "-device", "virtio-blk" + device + ",drive=root,serial=root"});
   add({"-blockdev", block_node("disk", machine.disk, false), "-device", "virtio-blk" + device + ",drive=disk,serial=disk"});

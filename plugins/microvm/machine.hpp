@@ -16,11 +16,14 @@ inline constexpr int share_descriptor = 5;
 inline constexpr int network_descriptor = 6;
 inline constexpr int first_port_descriptor = 7;
 
-/// The virtio ports' sockets: one for the runtime itself, and one per session of a user. Each costs the guest four
-/// megabytes, because its kernel keeps a thousand pages ready for what comes.
+/// The virtio ports' sockets: one for the runtime itself, and one per session of a user. A port costs the guest four
+/// megabytes, because its kernel keeps a thousand pages ready for what comes, and time: users' ports are plugged in
+/// when they are first used.
 inline constexpr const char* control_socket = "control.sock";
 inline constexpr unsigned most_sessions = 29;
 [[nodiscard]] std::string session_socket(unsigned session);  ///< from 1
+[[nodiscard]] std::string plugged_mark(unsigned session);    ///< the file that says that it is there
+[[nodiscard]] std::string session_port(unsigned session);    ///< for QEMU's device_add, as JSON
 
 struct Machine {
   std::string type = "microvm";  ///< "microvm", "q35", "virt"

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include <kortex/runtime.hpp>
 
@@ -45,8 +46,9 @@ bool emulated(const Workspace& workspace) { return workspace.options.get("accel"
 
 unsigned cpus_of(const Workspace& workspace) {
   if (workspace.cpus_milli == 0) return std::max(1u, std::min(4u, std::thread::hardware_concurrency()));
-  if (workspace.cpus_milli < 1000)
-    throw Error(KORTEX_E_UNSUPPORTED, "cannot give the agent less than one processor: a virtual machine has whole ones");
+  if (workspace.cpus_milli % 1000 != 0)
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot give the agent a part of a processor: a virtual machine has whole ones",
+                "\"cpus\": " + std::to_string(workspace.cpus_milli / 1000 + 1) + " in .kortex/workspace.json");
   return static_cast<unsigned>(workspace.cpus_milli / 1000);
 }
 
@@ -105,7 +107,7 @@ class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Lo
             {"machine", "the virtual machine; auto: microvm, on ARM virt", KORTEX_OPT_ENUM, 0, "auto", {"auto", "microvm", "q35", "virt"}},
             {"root", "host: this machine's programs, read-only; or a directory, tar archive, ext4, erofs or squashfs image", KORTEX_OPT_STRING, 0, "host"},
             {"disk", "size of the writable file system over the root, which also holds the agent's home", KORTEX_OPT_SIZE, 0, "8GiB", {}, std::int64_t{64} << 20, std::int64_t{1} << 44},
-            {"sessions", "how many programs and terminals can be connected at once; each takes 4 MiB of the guest's memory", KORTEX_OPT_INT, 0, "8", {}, 1, most_sessions},
+            {"sessions", "how many programs and terminals can be connected at once; each takes 4 MiB of the guest's memory once it was used", KORTEX_OPT_INT, 0, "8", {}, 1, most_sessions},
             {"kernel", "the guest's kernel; without it this machine's own, else the newest in /boot", KORTEX_OPT_PATH},
             {"modules", "the kernel's modules; without it /lib/modules/ and the kernel's release", KORTEX_OPT_PATH}};
   }
@@ -190,7 +192,7 @@ Guarantees MicrovmRuntime::guarantees(Call&, const Workspace& workspace) {
   given.enforces = KORTEX_GUARANTEE_NETWORK_ALLOW | KORTEX_GUARANTEE_NETWORK_DENY | KORTEX_GUARANTEE_HOST_LOOPBACK | KORTEX_GUARANTEE_MOUNTS |
                    KORTEX_GUARANTEE_READ_ONLY_MOUNTS | KORTEX_GUARANTEE_MEMORY | KORTEX_GUARANTEE_TTY | KORTEX_GUARANTEE_DETACH;
   // Whole processors only, so it is claimed where that is what was asked for.
-  if (workspace.cpus_milli >= 1000) given.enforces |= KORTEX_GUARANTEE_CPUS;
+  if (workspace.cpus_milli != 0) given.enforces |= KORTEX_GUARANTEE_CPUS;
   if (!workspace.network_denied) given.enforces |= KORTEX_GUARANTEE_PORTS;
   const std::string root = workspace.options.get("root", "host");
   Root seen;
@@ -241,7 +243,10 @@ Machine MicrovmRuntime::machine_for(Call& call, const Ref& ref, const Workspace&
   if (machine.emulated) machine.counter_khz = counter_khz(m_host);
   const Kernel kernel = find_kernel(workspace.options.get("kernel"), workspace.options.get("modules"));
   machine.kernel = bootable(call, m_cache, kernel);
-  machine.initramfs = initramfs(call, m_cache, kernel, bus_of(machine), m_host.session_program());
+  std::set<std::string> groups{"base"};
+  if (machine.network) groups.insert("net");
+  if (root.kind == Root::Kind::image) groups.insert(root.file_system);
+  machine.initramfs = initramfs(call, m_cache, kernel, bus_of(machine), groups, m_host.session_program());
   m_cache.use(machine.kernel, files.path("kernel"));
   m_cache.use(machine.initramfs, files.path("initramfs"));
   if (root.kind == Root::Kind::image) m_cache.use(root.path, files.path("root"));
@@ -372,16 +377,21 @@ void MicrovmRuntime::end(Call& call, const Ref& ref, const InstanceFiles& files,
     bool asked = false;
     try {
       if (is_paused(files)) (void)qmp(files, "cont", 3s);
-      Session session(call, files, PortUse::control, 8s);
+      Session session(call, files, PortUse::control, 5s);
       const TimeLimit enough(call.raw()->cancel_fd, grace + 8s);
       asked = true;
       session.client().stop(static_cast<int>(grace.count()), enough.fd());
-    } catch (const session::Error&) {
+    } catch (const session::Error& error) {
       // The holder is in the agent's reach: it is asked, and not relied on.
       call.throw_if_cancelled();
+      if (error.code == KORTEX_E_CANCELLED || error.code == KORTEX_E_TIMEOUT) asked = false;
     }
-    // The guest writes its disk down and goes. What it has given to shared folders is there already.
-    if (!asked || !files.wait_until_dead(call, 8s)) {
+    // The guest writes its disk down and goes. What it has given to shared folders is there already. The guest's first
+    // program, which the agent cannot halt, does so without its holder as well.
+    bool ended = asked && files.wait_until_dead(call, 8s);
+    if (!ended)
+      if (const Fd told = ask_to_power_down(files)) ended = files.wait_until_dead(call, 8s);
+    if (!ended) {
       (void)qmp(files, "quit", 3s);
       if (!files.wait_until_dead(call, 3s)) files.kill_all();
     }
@@ -390,7 +400,8 @@ void MicrovmRuntime::end(Call& call, const Ref& ref, const InstanceFiles& files,
   const session::StatusFile story = files.story();
   if (lived && story.started && !story.ended) files.write_end(128 + 9);
   if (lived && !story.started) ::unlink(files.path("session.status").c_str());
-  for (unsigned session = 1; session <= most_sessions; ++session) ::unlink(files.path(session_socket(session)).c_str());
+  for (unsigned session = 1; session <= most_sessions; ++session)
+    for (const std::string& name : {session_socket(session), plugged_mark(session)}) ::unlink(files.path(name).c_str());
   for (const char* name : {control_socket, "qmp.sock", "share.sock", "qemu.pid"}) ::unlink(files.path(name).c_str());
 }
 

@@ -21,6 +21,11 @@ class ModuleIndex {
   std::string m_directory, m_dependencies, m_built_in;
 };
 
+/// The module without what is for debuggers and tracers alone (types, tables for walking the stack), which takes the
+/// kernel longer to digest than the rest, and without the signature that no longer fits. What is not understood stays
+/// as it is.
+[[nodiscard]] std::string slim_module(std::string bytes);
+
 /// "kernel/fs/fuse/virtio-fs.ko.xz" → "virtio_fs"
 [[nodiscard]] std::string module_name(const std::string& path);
 

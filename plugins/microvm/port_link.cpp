@@ -12,6 +12,7 @@
 
 #include "files.hpp"
 #include "machine.hpp"
+#include "qmp.hpp"
 
 namespace kortex::microvm {
 
@@ -148,6 +149,21 @@ class Pump {
 
 }  // namespace
 
+namespace {
+
+/// Once in a machine's life. Who does it holds the port's lock.
+void plug(const InstanceFiles& files, unsigned session) {
+  const std::string done = files.path(plugged_mark(session));
+  if (exists(done)) return;
+  const std::string said = qmp(files, "device_add", 30s, session_port(session));
+  // Somebody may have been killed between plugging it and saying so.
+  if (said.find("\"return\"") == std::string::npos && said.find("Duplicate") == std::string::npos && said.find("already exists") == std::string::npos)
+    throw session::Error(KORTEX_E_BACKEND, said.empty() ? "the virtual machine has ended" : "cannot plug in a session port: " + said);
+  replace_file(done, "");
+}
+
+}  // namespace
+
 PortLink::PortLink(const Call& call, const InstanceFiles& files, PortUse use, std::chrono::milliseconds limit) {
   choose_port(files, use);
   const std::string received = greet(call, limit);
@@ -161,6 +177,18 @@ PortLink::PortLink(const Call& call, const InstanceFiles& files, PortUse use, st
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   m_pump = std::thread([pump = std::move(pump)] { pump->run(); });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Fd ask_to_power_down(const InstanceFiles& files) {
+  try {
+    Fd port = files.connect(control_socket);
+    // Whatever a predecessor left half said, this is no part of it.
+    const std::string words = esc + std::string(1, esc) + "P";
+    if (::send(port.get(), words.data(), words.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(words.size())) return port;
+  } catch (const session::Error&) {
+    // Nobody there.
+  }
+  return Fd();
 }
 
 PortLink::~PortLink() {
@@ -188,6 +216,7 @@ void PortLink::choose_port(const InstanceFiles& files, PortUse use) {
   unsigned session = 1;
   for (; session == 1 || exists(files.path(session_socket(session))); ++session) {
     if (!take(session, F_OFD_SETLK)) continue;
+    plug(files, session);
     m_port = files.connect(session_socket(session));
     return;
   }

@@ -18,6 +18,10 @@ enum class PortUse {
   control   ///< of the runtime itself: there is always a port for it
 };
 
+/// Tells the guest's first program, not the session holder, to end the machine in good order. What is returned must stay
+/// open until it has; it is empty when nobody can be told.
+[[nodiscard]] Fd ask_to_power_down(const InstanceFiles&);
+
 class PortLink {
  public:
   /// Returns when the guest answers. Throws session::Error: BUSY: all ports are in use; TIMEOUT; BACKEND: the machine

@@ -38,14 +38,14 @@ class Lines {
   std::string m_text;
 };
 
-bool say(int fd, const std::string& command) {
-  const std::string text = "{\"execute\":\"" + command + "\"}\n";
+bool say(int fd, const std::string& command, const std::string& arguments = {}) {
+  const std::string text = "{\"execute\":\"" + command + "\"" + (arguments.empty() ? "" : ",\"arguments\":" + arguments) + "}\n";
   return ::send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
 }
 
 }  // namespace
 
-std::string qmp(const InstanceFiles& files, const std::string& command, std::chrono::milliseconds limit) {
+std::string qmp(const InstanceFiles& files, const std::string& command, std::chrono::milliseconds limit, const std::string& arguments) {
   try {
     const Fd fd = files.connect("qmp.sock");
     Lines lines(fd.get(), Clock::now() + limit);
@@ -55,7 +55,7 @@ std::string qmp(const InstanceFiles& files, const std::string& command, std::chr
       if (line.find("\"return\"") == std::string::npos && line.find("\"error\"") == std::string::npos) continue;  // an event
       if (greeted) return line;
       greeted = true;
-      if (!say(fd.get(), command)) return {};
+      if (!say(fd.get(), command, arguments)) return {};
     }
   } catch (const session::Error&) {
     // Nobody there.

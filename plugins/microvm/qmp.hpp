@@ -1,4 +1,4 @@
-/// QEMU's control socket, for the three things that are asked of it. It serves one at a time.
+/// QEMU's control socket, for the few things that are asked of it. It serves one at a time.
 #pragma once
 
 #include <string>
@@ -7,8 +7,9 @@
 
 namespace kortex::microvm {
 
-/// One command without arguments; what QEMU returned, as JSON text; "": nobody there, or no answer within `limit`.
-[[nodiscard]] std::string qmp(const InstanceFiles&, const std::string& command, std::chrono::milliseconds limit);
+/// One command; `arguments` is a JSON object. What QEMU returned, as JSON text; "": nobody there, or no answer within
+/// `limit`.
+[[nodiscard]] std::string qmp(const InstanceFiles&, const std::string& command, std::chrono::milliseconds limit, const std::string& arguments = {});
 
 /// Somebody has halted the machine's processors.
 [[nodiscard]] bool is_paused(const InstanceFiles&);

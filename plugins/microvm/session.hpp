@@ -11,17 +11,17 @@ namespace kortex::microvm {
 
 class Session {
  public:
+  /// `limit`: for the guest to answer, and then for the session holder. An emulated machine on a busy one takes its time.
   Session(const Call& call, const InstanceFiles& files, PortUse use = PortUse::session, std::chrono::milliseconds limit = std::chrono::seconds(60))
-      : m_link(call, files, use, limit), m_client(connect(m_link)) {}
+      : m_link(call, files, use, limit), m_client(connect(m_link, limit)) {}
 
   [[nodiscard]] session::Client& client() { return m_client; }
 
  private:
-  static session::Client connect(PortLink& link) {
+  static session::Client connect(PortLink& link, std::chrono::milliseconds limit) {
     Fd in = link.stream();
     Fd out(::fcntl(in.get(), F_DUPFD_CLOEXEC, 3));
-    // An emulated machine on a busy one takes its time.
-    return session::Client(std::move(in), std::move(out), 60000);
+    return session::Client(std::move(in), std::move(out), static_cast<int>(limit.count()));
   }
 
   PortLink m_link;

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import statistics
 import subprocess
@@ -40,9 +41,17 @@ def bare_boot(qemu, initramfs):
         else:
             keep.append(word)
     begun = time.monotonic()
-    subprocess.run([*keep, "-initrd", str(initramfs), "-serial", "none", "-monitor", "none"], check=True, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
-    return time.monotonic() - begun
+    # Not with a time limit of subprocess's: it looks every 50 ms.
+    with subprocess.Popen([*keep, "-initrd", str(initramfs), "-serial", "none", "-monitor", "none"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as machine:
+        ended = os.pidfd_open(machine.pid)
+        in_time, _, _ = select.select([ended], [], [], 300)
+        took = time.monotonic() - begun
+        os.close(ended)
+        if not in_time:
+            machine.kill()
+    assert machine.returncode == 0, machine.returncode
+    return took
 
 
 def main():

@@ -372,6 +372,24 @@ class Trouble(MachineTest):
         self.assertEqual(self.state(), "stopped")
 
 
+    def test_a_machine_whose_session_holder_is_halted_ends_in_good_order(self):
+        self.create()
+        halting = self.sandbox.popen(BINARY, "exec", "w", "--", "sh", "-c", 'echo kept > "$HOME/note"; kill -STOP $PPID; echo > halted',
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + SOON
+        while not (self.sandbox.project / "halted").exists():
+            self.assertLess(time.monotonic(), deadline)
+        halting.kill()
+        halting.wait()
+        self.ok("stop", "w", "--kill", timeout=BOOT)
+        self.assertEqual(self.sandbox.wait_until_no_processes(), {})
+        # QEMU was not killed: the file system was put away, and there was nothing to repair.
+        said = subprocess.run(["dumpe2fs", "-h", self.directory() / "disk.img"], env=self.sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+        self.assertNotIn(b"needs_recovery", said)
+        self.start()
+        self.assertEqual(self.inside("sh", "-c", 'cat "$HOME/note"'), "kept\n")
+
+
 class Network(MachineTest):
     def test_a_port_and_the_hosts_loopback(self):
         if engine_usable("passt", "passt", "--version"):
@@ -424,7 +442,9 @@ class Refusals(MachineTest):
         self.refuse(7, "no such file or directory", *EMULATED, "--runtime-option", "root=/no/such/root")
         self.refuse(7, "nothing would be kept from the agent", *EMULATED, "--runtime-option", "root=/")
         self.refuse(7, "cannot read the kernel '/no/kernel': no such file", *EMULATED, "--runtime-option", "kernel=/no/kernel")
-        self.refuse(7, "less than one processor", *EMULATED, configuration={**deny, "resources": {"cpus": 0.5}})
+        for cpus, enough in ((0.5, 1), (1.5, 2)):
+            self.refuse(7, "cannot give the agent a part of a processor", *EMULATED, configuration={**deny, "resources": {"cpus": cpus}},
+                        hint=f'"cpus": {enough} in .kortex/workspace.json')
         self.refuse(7, "less than 128 MiB", *EMULATED, configuration={**deny, "resources": {"memory": "64MiB"}})
         self.refuse(7, "the machine has no network", *EMULATED, configuration={**deny, "ports": [80]})
         self.refuse(7, "processes", *EMULATED, configuration={**deny, "resources": {"processes": 10}})

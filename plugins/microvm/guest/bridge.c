@@ -35,6 +35,8 @@ enum {
   DRAIN_MS = 3000    /* for clients to take what the holder said last */
 };
 
+enum { FIRST_PORT_MS = 30000 };
+
 enum state { DATA, ESCAPED, RESETTING };
 
 struct stream {
@@ -291,6 +293,18 @@ static int patience(int64_t drained_at) {
   return left < 0 ? 0 : (int)left + 1;
 }
 
+/* Once each. */
+static void take_port(unsigned number) {
+  struct port *p = number >= 1 && number <= port_count ? &ports[number - 1] : NULL;
+  if (!p || p->fd >= 0 || (p->fd = port_open(number)) < 0) return;
+  watch(p->fd, p);
+}
+
+/* Something may have been said before it was opened: that event is told at once. */
+static void take_new_ports(int devices) {
+  for (unsigned number; port_appeared(devices, &number);) take_port(number);
+}
+
 void bridge_serve(pid_t *holder, unsigned count) {
   holder_pid = holder;
   port_count = count < PORTS_MAX ? count : PORTS_MAX;
@@ -301,21 +315,26 @@ void bridge_serve(pid_t *holder, unsigned count) {
   const int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
   if (events_fd < 0 || signals < 0 || epoll_ctl(events_fd, EPOLL_CTL_ADD, signals, &event) != 0) die_errno("watch", "the session holder");
-  for (unsigned i = 0; i < port_count; ++i) {
-    ports[i].connection = -1;
-    ports[i].fd = port_open(i + 1);
-    watch(ports[i].fd, &ports[i]);
-  }
+  for (unsigned i = 0; i < port_count; ++i) ports[i].fd = ports[i].connection = -1;
+  const int devices = ports_watch();
+  event.data.ptr = &events_fd; /* of no port */
+  if (epoll_ctl(events_fd, EPOLL_CTL_ADD, devices, &event) != 0) die_errno("watch for", "session ports");
+  for (unsigned number = 1; number <= port_count; ++number) take_port(number);
+  const int64_t first_port_at = now_ms() + FIRST_PORT_MS;
   int64_t drained_at = 0;
   for (;;) {
     if (!reap() && !drained_at) drained_at = now_ms() + DRAIN_MS;
     if (drained_at && (!in_use() || now_ms() >= drained_at)) return;
     struct epoll_event ready[32];
-    const int got = epoll_wait(events_fd, ready, 32, patience(drained_at));
+    const bool reachable = ports[0].fd >= 0;
+    if (!reachable && now_ms() >= first_port_at) die("the session port did not appear");
+    const int got = epoll_wait(events_fd, ready, 32, reachable ? patience(drained_at) : 1000);
     for (int i = 0; i < got; ++i) {
       struct port *p = ready[i].data.ptr;
       struct signalfd_siginfo info;
-      if (p)
+      if (ready[i].data.ptr == &events_fd)
+        take_new_ports(devices);
+      else if (p)
         pump(p);
       else
         while (read(signals, &info, sizeof info) > 0) continue;

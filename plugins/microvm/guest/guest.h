@@ -25,8 +25,10 @@ int64_t now_ms(void);
 
 /* modules.c */
 void modules_load(const char *group);
-/* One of the virtio ports, which the kernel makes a moment after loading their driver. */
-int port_open(unsigned number);
+/* The virtio ports, which the kernel makes a moment after loading their driver, and when QEMU plugs in another. */
+int ports_watch(void);                         /* to be polled, before looking for the first */
+bool port_appeared(int watch, unsigned *number); /* false: no more for now */
+int port_open(unsigned number);                /* -1: it is not there */
 /* The block device that QEMU was told to call so, in `path`. */
 void block_device(const char *serial, char *path, size_t size);
 

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,8 +10,6 @@
 #include <unistd.h>
 
 #include "guest.h"
-
-enum { DEVICE_PATIENCE_MS = 30000 };
 
 static void load(const char *path) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -34,7 +31,7 @@ void modules_load(const char *group) {
 }
 
 /* The number before the p is the device's on its bus, which varies. */
-static int try_port(unsigned number) {
+int port_open(unsigned number) {
   char ending[16];
   snprintf(ending, sizeof ending, "p%u", number);
   int fd = -1;
@@ -48,24 +45,26 @@ static int try_port(unsigned number) {
   return fd;
 }
 
-int port_open(unsigned number) {
-  int fd = try_port(number);
-  if (fd >= 0) return fd;
+int ports_watch(void) {
   const int events = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
   const struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
   if (events < 0 || bind(events, (const struct sockaddr *)&address, sizeof address) != 0) die_errno("listen for", "devices");
-  const int64_t deadline = now_ms() + DEVICE_PATIENCE_MS;
-  /* it may have come between the first look and the listening */
-  while ((fd = try_port(number)) < 0) {
-    const int64_t left = deadline - now_ms();
-    struct pollfd wait = {events, POLLIN, 0};
-    if (left <= 0) die("session port %u did not appear", number);
-    char text[8192];
-    if (poll(&wait, 1, (int)left) > 0)
-      while (recv(events, text, sizeof text, 0) > 0) continue;
+  return events;
+}
+
+/* An event is strings: "change@/devices/…/vport1p3", and more of it that is not needed. A port that is added cannot be
+ * opened at once; when its name is known (and it changes by that) it can. */
+bool port_appeared(int watch, unsigned *number) {
+  char text[8192];
+  struct sockaddr_nl from;
+  socklen_t from_size = sizeof from;
+  for (ssize_t size; (size = recvfrom(watch, text, sizeof text - 1, 0, (struct sockaddr *)&from, &from_size)) > 0; from_size = sizeof from) {
+    text[size] = 0;
+    const char *name = strrchr(text, '/'), *p;
+    if (from.nl_pid != 0 || !name || strncmp(name, "/vport", 6) != 0 || !(p = strrchr(name, 'p'))) continue;
+    if (sscanf(p, "p%u", number) == 1) return true;
   }
-  close(events);
-  return fd;
+  return false;
 }
 
 void block_device(const char *serial, char *path, size_t size) {

@@ -18,9 +18,8 @@
 #define DISK "/disk"  /* the workspace's writable file system */
 #define LOWER "/lower" /* the root file system that came as an image */
 #define NEW_ROOT "/root"
-#define HELD "/.kortex-share" /* where the share is in the new root until it is mounted piece by piece */
 
-static int disk_fd = -1;
+static int disk_fd = -1, share_fd = -1;
 
 /* Every directory on the way; those that are made belong to root. */
 static void make_directories(const char *path) {
@@ -97,8 +96,8 @@ static void enter_overlay(const char *lower) {
   snprintf(options, sizeof options, "lowerdir=%s,upperdir=" DISK "/upper,workdir=" DISK "/work", lower);
   mkdir(NEW_ROOT, 0755);
   mount_at("overlay", NEW_ROOT, "overlay", 0, options);
-  mkdir(NEW_ROOT HELD, 0700);
-  mount_at(SHARE, NEW_ROOT HELD, NULL, MS_MOVE, NULL);
+  share_fd = open(SHARE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (share_fd < 0) die_errno("open", SHARE);
   static const char *const moved[] = {"/dev", "/proc", "/sys"};
   for (size_t i = 0; i < sizeof moved / sizeof *moved; ++i) {
     char target[64];
@@ -146,6 +145,18 @@ static void write_file(const char *path, int flags, const char *text) {
   close(fd);
 }
 
+/* In place of whatever is there, which may be the host's or lead elsewhere. What is there already is left alone: to
+ * write it takes the overlay longer than to read it. */
+static void put_file(const char *path, const char *text) {
+  char there[1024];
+  const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  const ssize_t size = fd >= 0 ? read(fd, there, sizeof there) : -1;
+  if (fd >= 0) close(fd);
+  if (size == (ssize_t)strlen(text) && !memcmp(there, text, (size_t)size)) return;
+  unlink(path);
+  write_file(path, O_TRUNC, text);
+}
+
 /* Programs ask for the name and home of whom they run as. */
 static void name_user(void) {
   char wanted[32], line[1024];
@@ -166,18 +177,15 @@ static void write_etc(void) {
   mkdir("/etc", 0755);
   const char *name = setting("hostname");
   sethostname(name, strlen(name));
-  unlink("/etc/hostname");
   char line[512];
   snprintf(line, sizeof line, "%s\n", name);
-  write_file("/etc/hostname", O_TRUNC, line);
-  unlink("/etc/hosts");
+  put_file("/etc/hostname", line);
   snprintf(line, sizeof line, "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 %s\n", name);
-  write_file("/etc/hosts", O_TRUNC, line);
+  put_file("/etc/hosts", line);
   const char *resolver = setting_or("resolver", NULL);
   if (resolver) {
-    unlink("/etc/resolv.conf");
     snprintf(line, sizeof line, "nameserver %s\n", resolver);
-    write_file("/etc/resolv.conf", O_TRUNC, line);
+    put_file("/etc/resolv.conf", line);
   }
   name_user();
 }
@@ -189,7 +197,7 @@ static void mount_shared(void) {
     if (!read_only && strcmp(settings[i].key, "bind") != 0) continue;
     if (i + 1 == setting_count || strcmp(settings[i + 1].key, "at") != 0) die("no target for '%s'", settings[i].value);
     char source[4200];
-    snprintf(source, sizeof source, HELD "/%s", settings[i].value);
+    snprintf(source, sizeof source, "/proc/self/fd/%d/%s", share_fd, settings[i].value);
     const char *target = settings[i + 1].value;
     struct stat st;
     if (stat(source, &st) != 0) die_errno("find", source);
@@ -209,8 +217,11 @@ static void mount_shared(void) {
     mount_at(source, target, NULL, MS_BIND, NULL);
     if (read_only) mount_at(NULL, target, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL);
   }
-  umount2(HELD, MNT_DETACH);
-  rmdir(HELD);
+  /* The rest of it is nobody's business. */
+  char share[64];
+  snprintf(share, sizeof share, "/proc/self/fd/%d", share_fd);
+  if (umount2(share, MNT_DETACH) != 0) die_errno("let go of", SHARE);
+  close(share_fd);
 }
 
 void root_build(void) {
@@ -223,6 +234,8 @@ void root_build(void) {
 }
 
 void root_seal(void) {
+  /* The overlay would clear it away when it is mounted next, when somebody waits. */
+  if (disk_fd >= 0) unlinkat(disk_fd, "work/work", AT_REMOVEDIR);
   sync();
   /* All of the disk's journal done with, and nothing written any more. */
   if (disk_fd >= 0) ioctl(disk_fd, FIFREEZE, 0);

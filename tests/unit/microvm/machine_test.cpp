@@ -39,13 +39,27 @@ BOOST_AUTO_TEST_CASE(acceleration_is_what_was_asked_for_and_nothing_else) {
   BOOST_TEST(!has(line_of(wanted), "kvm"));
 }
 
-BOOST_AUTO_TEST_CASE(there_is_a_port_for_each_session_and_one_for_control) {
+BOOST_AUTO_TEST_CASE(the_control_port_is_there_and_the_sessions_can_be_plugged_in) {
   Machine wanted;
   wanted.sessions = 3;
   const std::string line = line_of(wanted);
   BOOST_TEST(has(line, "max_ports=5"));
-  BOOST_TEST(has(line, "fd=10,server=on,wait=off -device virtserialport,bus=sessions.0,nr=4,"));
-  BOOST_TEST(!has(line, "nr=5,"));
+  BOOST_TEST(has(line, "-device virtserialport,bus=sessions.0,nr=1,chardev=port1,"));
+  BOOST_TEST(has(line, "-chardev socket,id=port4,fd=10,server=on,wait=off "));
+  BOOST_TEST(!has(line, "port5"));
+  BOOST_TEST(!has(line, "nr=2,"));
+  const std::string third = session_port(3);
+  BOOST_TEST(has(third, R"("nr":4)"));
+  BOOST_TEST(has(third, R"("chardev":"port4")"));
+  // Without a name the guest is not told when it can be opened.
+  BOOST_TEST(has(third, R"("name":")"));
+}
+
+BOOST_AUTO_TEST_CASE(string_instructions_are_not_announced_where_they_are_slow) {
+  Machine wanted;
+  BOOST_TEST(!has(line_of(wanted), "erms"));
+  wanted.emulated = true;
+  BOOST_TEST(has(line_of(wanted), "-cpu max,-erms "));
 }
 
 BOOST_AUTO_TEST_CASE(names_cannot_add_options) {
