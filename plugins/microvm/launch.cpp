@@ -13,7 +13,7 @@
 #include "machine.hpp"
 
 extern "C" {
-extern const char kortex_microvm_filter_begin[], kortex_microvm_filter_end[];
+extern const char kortex_microvm_filter_begin[], kortex_microvm_filter_end[], kortex_microvm_console_begin[], kortex_microvm_console_end[];
 }
 
 namespace kortex::microvm {
@@ -58,9 +58,9 @@ void spawn(const InstanceFiles& files, const std::vector<std::string>& command, 
   if (error != 0) throw Error(KORTEX_E_UNAVAILABLE, "cannot run '" + command.front() + "': " + std::strerror(error));
 }
 
-Fd filter_program() {
-  Fd program = lifted(Fd(::memfd_create("kortex-network-filter", MFD_CLOEXEC)), "memfd");
-  write_all(program.get(), std::string(kortex_microvm_filter_begin, kortex_microvm_filter_end), "memfd");
+Fd carried_program(const char* name, const char* begin, const char* end) {
+  Fd program = lifted(Fd(::memfd_create(name, MFD_CLOEXEC)), "memfd");
+  write_all(program.get(), std::string(begin, end), "memfd");
   return program;
 }
 
@@ -78,10 +78,22 @@ struct SocketPair {
 Fd start_network(const InstanceFiles& files, const std::vector<std::string>& passt, int lock) {
   SocketPair outer = SocketPair::make(), inner = SocketPair::make();
   spawn(files, passt, {lock, outer.second.get()}, "network.log");
-  const Fd program = filter_program();
+  const Fd program = carried_program("kortex-network-filter", kortex_microvm_filter_begin, kortex_microvm_filter_end);
   // 3 the lock, 4 towards the guest, 5 towards passt, 6 the program itself
   spawn(files, {"/proc/self/fd/6", "4", "5"}, {lock, inner.second.get(), outer.first.get(), program.get()}, "filter.log");
   return std::move(inner.first);
+}
+
+/// Returns QEMU's end.
+Fd start_console(const InstanceFiles& files, int lock) {
+  Pipe pipe = Pipe::make();
+  const Fd from = lifted(std::move(pipe.read), "pipe");
+  const std::string path = files.path("console.log");
+  const Fd file = lifted(Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)), path);
+  const Fd program = carried_program("kortex-console", kortex_microvm_console_begin, kortex_microvm_console_end);
+  // 3 the lock, 4 what QEMU writes, 5 where it goes, 6 the program itself
+  spawn(files, {"/proc/self/fd/6", "4", "5"}, {lock, from.get(), file.get(), program.get()}, "console-keeper.log");
+  return lifted(std::move(pipe.write), "pipe");
 }
 
 }  // namespace
@@ -101,6 +113,7 @@ void launch(const InstanceFiles& files, const Launch& what, Fd lock) {
   ::unlink(files.path("share.sock").c_str());
 
   give(what.network.empty() ? lifted(Fd(::open("/dev/null", O_RDWR | O_CLOEXEC)), "/dev/null") : start_network(files, what.network, lock.get()));
+  give(start_console(files, lock.get()));
   give(files.listen(control_socket));
   for (unsigned session = 1; session <= what.sessions; ++session) give(files.listen(session_socket(session)));
   spawn(files, what.qemu, qemu, "qemu.log");

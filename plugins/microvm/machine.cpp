@@ -77,7 +77,7 @@ std::vector<std::string> qemu_command(const std::string& program, const Machine&
   add({"-smp", std::to_string(machine.cpus), "-m", megabytes + "M", "-object", "memory-backend-memfd,id=memory,share=on,size=" + megabytes + "M"});
   add({"-sandbox", "on,obsolete=deny,resourcecontrol=deny,elevateprivileges=deny,spawn=deny"});
   add({"-kernel", machine.kernel, "-initrd", machine.initramfs, "-append", kernel_arguments(machine)});
-  add({"-chardev", "file,id=console,path=console.log,append=off", "-serial", "chardev:console"});
+  add({"-add-fd", "set=1,fd=" + std::to_string(console_descriptor), "-chardev", "file,id=console,path=/dev/fdset/1,append=on", "-serial", "chardev:console"});
   add({"-chardev", "socket,id=qmp,fd=" + std::to_string(qmp_descriptor) + ",server=on,wait=off", "-mon", "chardev=qmp,mode=control"});
   add({"-chardev", "socket,id=share,fd=" + std::to_string(share_descriptor), "-device", "vhost-user-fs" + device + ",chardev=share,tag=kortex,queue-size=1024"});
   add({"-device", "virtio-serial" + device + ",id=sessions,max_ports=" + std::to_string(machine.sessions + 2)});

@@ -14,7 +14,8 @@ namespace kortex::microvm {
 inline constexpr int qmp_descriptor = 4;
 inline constexpr int share_descriptor = 5;
 inline constexpr int network_descriptor = 6;
-inline constexpr int first_port_descriptor = 7;
+inline constexpr int console_descriptor = 7;
+inline constexpr int first_port_descriptor = 8;
 
 /// The virtio ports' sockets: one for the runtime itself, and one per session of a user. A port costs the guest four
 /// megabytes, because its kernel keeps a thousand pages ready for what comes, and time: users' ports are plugged in

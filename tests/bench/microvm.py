@@ -33,7 +33,7 @@ def bare_boot(qemu, initramfs):
     """The machine's own command line without its devices."""
     keep, words = [], iter(qemu)
     for word in words:
-        if word in ("-chardev", "-device", "-mon", "-blockdev", "-netdev", "-pidfile", "-serial", "-initrd"):
+        if word in ("-chardev", "-device", "-mon", "-blockdev", "-netdev", "-pidfile", "-serial", "-initrd", "-add-fd"):
             next(words)
         elif word == "-append":
             # An init that ends is a panic, and a panic ends the machine.

@@ -351,6 +351,18 @@ class Trouble(MachineTest):
         self.start()
         self.assertEqual(self.state(), "running")
 
+    def test_what_the_guest_says_on_its_console_is_bounded(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root's agent may write there")
+        self.create()
+        self.inside("sh", "-c", "i=0; while [ $i -lt 3000 ]; do printf '%0200d\n' $i; i=$((i + 1)); done > /dev/ttyS0; echo the last > /dev/ttyS0", timeout=BOOT)
+        console = self.directory() / "console.log"
+        deadline = time.monotonic() + SOON
+        while "the last" not in console.read_text(errors="replace"):
+            self.assertLess(time.monotonic(), deadline)
+        self.assertLess(console.stat().st_size, 300 * 1024)
+        self.assertIn("0002999", console.read_text(errors="replace"))
+
     def test_this_machine_was_rebooted(self):
         self.create()
         [pid] = self.qemu()
