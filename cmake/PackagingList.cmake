@@ -40,6 +40,8 @@ kortex_runtime_package(podman SUMMARY "runs agents in containers of podman" DEPE
   DESCRIPTION "With this runtime of kortex-cli an agent has the userland of an image, a home of its own and no new privileges. It uses podman's API, rootful and rootless.")
 kortex_runtime_package(docker SUMMARY "runs agents in containers of docker" DEPENDS "docker.io | docker-ce"
   DESCRIPTION "With this runtime of kortex-cli an agent has the userland of an image, a home of its own and no new privileges. It uses dockerd's API.")
+kortex_runtime_package(apple-container SUMMARY "runs agents in containers of Apple's container program"
+  DESCRIPTION "With this runtime of kortex-cli an agent has a virtual machine of its own with the userland of an image, made by the program that Apple publishes as 'container'. It is of use on a Mac; elsewhere it says so.")
 set(qemu "qemu-system-arm")
 set(kernel "linux-image-cloud-${debian_architecture} | linux-image-${debian_architecture}")
 if(debian_architecture STREQUAL "amd64")

@@ -40,31 +40,6 @@ std::pair<std::string, std::string> image_and_tag(const std::string& name) {
   return {name.substr(0, colon), name.substr(colon + 1)};
 }
 
-std::int64_t time_ms(std::string_view text) {
-  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
-  const std::string copy(text);
-  if (std::sscanf(copy.c_str(), "%d-%d-%dT%d:%d:%d%n", &year, &month, &day, &hour, &minute, &second, &used) < 6) return 0;
-  if (year < 1970) return 0;
-  std::tm parts{};
-  parts.tm_year = year - 1900;
-  parts.tm_mon = month - 1;
-  parts.tm_mday = day;
-  parts.tm_hour = hour;
-  parts.tm_min = minute;
-  parts.tm_sec = second;
-  std::int64_t ms = static_cast<std::int64_t>(::timegm(&parts)) * 1000;
-  std::size_t at = static_cast<std::size_t>(used);
-  if (at < copy.size() && copy[at] == '.') {
-    int factor = 100;
-    for (++at; at < copy.size() && copy[at] >= '0' && copy[at] <= '9'; ++at, factor /= 10) ms += (copy[at] - '0') * factor;
-  }
-  int zone_hours = 0, zone_minutes = 0;
-  if (at < copy.size() && (copy[at] == '+' || copy[at] == '-') &&
-      std::sscanf(copy.c_str() + at + 1, "%2d:%2d", &zone_hours, &zone_minutes) == 2)
-    ms -= (copy[at] == '+' ? 1 : -1) * (zone_hours * 60 + zone_minutes) * std::int64_t{60000};
-  return ms;
-}
-
 void RawStream::feed(std::string_view bytes, const Sink& sink) {
   while (!bytes.empty()) {
     if (m_left == 0) {

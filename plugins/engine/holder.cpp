@@ -4,11 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <exception>
 #include <system_error>
-#include <thread>
 
 #include "engine/tar.hpp"
 
@@ -66,64 +62,6 @@ void hand_over_copied_output(const Call& call, const std::string& archive, std::
     call.output(KORTEX_STREAM_STDOUT, {data, size});
     return 0;
   }, up_to);
-}
-
-void follow_output(const Call& call, session::Client& client, const std::function<void(const session::LogEnd&)>& before) {
-  // The client writes to a descriptor and the host takes bytes, so one thread does each.
-  Pipe pipe = Pipe::make();
-  session::Streams streams;
-  streams.out = pipe.write.get();
-  streams.cancel_fd = call.raw()->cancel_fd;
-  std::exception_ptr failure;
-  std::thread follower([&] {
-    try {
-      (void)client.follow(streams, before);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    pipe.write.reset();
-  });
-  try {
-    char buffer[64 * 1024];
-    for (;;) {
-      const ssize_t got = ::read(pipe.read.get(), buffer, sizeof buffer);
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) break;
-      call.output(KORTEX_STREAM_STDOUT, {buffer, static_cast<std::size_t>(got)});
-    }
-  } catch (...) {
-    pipe.read.reset();  // the follower's next write fails and ends it
-    follower.join();
-    throw;
-  }
-  follower.join();
-  call.throw_if_cancelled();
-  if (failure) std::rethrow_exception(failure);
-}
-
-std::vector<std::string> agent_environment(const json::value& image_env, const std::string& home, const std::string& name,
-                                           const std::vector<std::string>& given) {
-  std::vector<std::string> out;
-  const auto key_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
-  const auto set = [&](std::string entry, bool replace) {
-    const auto at = std::find_if(out.begin(), out.end(), [&](const std::string& old) { return key_of(old) == key_of(entry); });
-    if (at == out.end())
-      out.push_back(std::move(entry));
-    else if (replace)
-      *at = std::move(entry);
-  };
-  if (image_env.is_array())
-    for (const json::value& entry : image_env.get_array())
-      if (entry.is_string()) set(std::string(entry.get_string()), true);
-  set("HOME=" + home, true);
-  set("KORTEX_WORKSPACE=" + name, true);
-  const char* term = std::getenv("TERM");
-  set(std::string("TERM=") + (term != nullptr && *term != '\0' ? term : "xterm-256color"), true);
-  set("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", false);
-  for (const char* passed : {"LANG", "COLORTERM", "TZ"})
-    if (const char* value = std::getenv(passed); value != nullptr && *value != '\0') set(std::string(passed) + "=" + value, false);
-  for (const std::string& entry : given) set(entry, true);
-  return out;
 }
 
 }  // namespace kortex::engine

@@ -9,8 +9,6 @@
 #include <kortex/call.hpp>
 #include <kortex/session.hpp>
 
-#include "engine/json_read.hpp"
-
 namespace kortex::engine {
 
 /// `<state_dir>/session`: bind-mounted into the container.
@@ -33,14 +31,7 @@ class HolderDirectory {
   std::string m_path;
 };
 
-/// What the agent writes from now on, to call.output(), until it ends. `before` is told where "now" is in the holder's logs.
-void follow_output(const Call& call, session::Client& client, const std::function<void(const session::LogEnd&)>& before);
-
 /// The same as hand_over_output(), of the holder's directory as an engine packed it (tar).
 void hand_over_copied_output(const Call& call, const std::string& archive, std::int64_t tail, const session::LogEnd& up_to = {});
-
-/// The agent's environment: the image's, what the runtime sets, what the user asked for, later ones first.
-[[nodiscard]] std::vector<std::string> agent_environment(const json::value& image_env, const std::string& home, const std::string& name,
-                                                         const std::vector<std::string>& given);
 
 }  // namespace kortex::engine

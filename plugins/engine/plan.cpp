@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -162,6 +164,31 @@ void prepare_directories(const Container& container, const Places& places) {
         make_directory(at.string(), container.identity);
     }
   }
+}
+
+std::vector<std::string> agent_environment(const json::value& image_env, const std::string& home, const std::string& name,
+                                           const std::vector<std::string>& given) {
+  std::vector<std::string> out;
+  const auto key_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
+  const auto set = [&](std::string entry, bool replace) {
+    const auto at = std::find_if(out.begin(), out.end(), [&](const std::string& old) { return key_of(old) == key_of(entry); });
+    if (at == out.end())
+      out.push_back(std::move(entry));
+    else if (replace)
+      *at = std::move(entry);
+  };
+  if (image_env.is_array())
+    for (const json::value& entry : image_env.get_array())
+      if (entry.is_string()) set(std::string(entry.get_string()), true);
+  set("HOME=" + home, true);
+  set("KORTEX_WORKSPACE=" + name, true);
+  const char* term = std::getenv("TERM");
+  set(std::string("TERM=") + (term != nullptr && *term != '\0' ? term : "xterm-256color"), true);
+  set("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", false);
+  for (const char* passed : {"LANG", "COLORTERM", "TZ"})
+    if (const char* value = std::getenv(passed); value != nullptr && *value != '\0') set(std::string(passed) + "=" + value, false);
+  for (const std::string& entry : given) set(entry, true);
+  return out;
 }
 
 json::object docker_body(const Container& container) {

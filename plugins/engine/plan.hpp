@@ -70,6 +70,10 @@ void prepare_directories(const Container& container, const Places& places);
 /// For a git worktree whose repository is elsewhere: that repository's own directory; else empty.
 [[nodiscard]] std::string outside_git_directory(const std::string& sources);
 
+/// The agent's environment: the image's, what the runtime sets, what the user asked for, later ones first.
+[[nodiscard]] std::vector<std::string> agent_environment(const json::value& image_env, const std::string& home, const std::string& name,
+                                                         const std::vector<std::string>& given);
+
 /// Of POST /containers/create.
 [[nodiscard]] json::object docker_body(const Container& container);
 /// Of POST /libpod/containers/create. Podman's docker-compatible create goes through comma-separated text and

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <map>
 
-#include <kortex/session.hpp>
+#include <kortex/session_call.hpp>
 
 #include "engine/holder.hpp"
 #include "engine/image.hpp"
@@ -365,8 +365,7 @@ Exit EngineRuntime::in_session(Call& call, const Ref& ref, Session&& session) co
   try {
     if (is_remote(call, ref)) api = connect(call, ref);
     SessionAccess access = session_of(ref, api.get());
-    const session::End end = session(access.client());
-    return {end.how, end.code};
+    return session::exit_of(session(access.client()));
   } catch (const session::Error& error) {
     if (error.code == KORTEX_E_CANCELLED) throw;
     // The holder is not there or vanished: the engine knows what became of it. By ssh, the way there may be what was lost.
@@ -387,15 +386,8 @@ Exit EngineRuntime::in_session(Call& call, const Ref& ref, Session&& session) co
 Exit EngineRuntime::exec(Call& call, const Ref& ref, const Execution& execution) {
   if (!execution.user.empty())
     throw Error(KORTEX_E_UNSUPPORTED, "cannot run a program as user '" + execution.user + "': programs run as the agent's user");
-  session::Program program;
-  program.argv = execution.argv;
-  program.env = execution.env;
-  program.cwd = execution.cwd;
-  program.tty = execution.tty;
-  program.rows = execution.rows;
-  program.cols = execution.cols;
   return in_session(call, ref, [&](session::Client& client) {
-    return client.run(program, session::streams_of(call.raw(), execution.raw));
+    return client.run(session::program_of(execution), session::streams_of(call.raw(), execution.raw));
   });
 }
 
@@ -423,7 +415,7 @@ void EngineRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request)
     return so_far({});
   }
   try {
-    follow_output(call, session.client(), so_far);
+    session::follow_output(call, session.client(), so_far);
   } catch (const session::Error& error) {
     if (error.code != KORTEX_E_STATE) throw;
     so_far({});  // the container runs without its agent: there is nothing to follow

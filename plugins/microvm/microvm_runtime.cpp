@@ -8,6 +8,7 @@
 #include <set>
 
 #include <kortex/runtime.hpp>
+#include <kortex/session_call.hpp>
 
 #include "acceleration.hpp"
 #include "files.hpp"
@@ -34,8 +35,6 @@ constexpr const char* guest_address = "10.0.2.15";
 constexpr const char* guest_netmask = "255.255.255.0";
 constexpr const char* guest_gateway = "10.0.2.2";
 constexpr const char* guest_resolver = "10.0.2.3";
-
-Exit exit_of(const session::End& end) { return {end.how, end.code}; }
 
 std::string machine_type(const Workspace& workspace) {
   const std::string given = workspace.options.get("machine", "auto");
@@ -439,7 +438,7 @@ Exit MicrovmRuntime::terminal(Call& call, const Ref& ref, const Execution& execu
   try {
     Session session(call, files);
     const session::End end = session.client().attach(session::streams_of(call.raw(), execution.raw));
-    return exit_of(end);
+    return session::exit_of(end);
   } catch (const session::Error& error) {
     return told_end(call, files, error);
   }
@@ -450,16 +449,9 @@ Exit MicrovmRuntime::run(Call& call, const Ref& ref, const Execution& execution)
     throw Error(KORTEX_E_UNSUPPORTED, "cannot run a program as " + quoted(execution.user) + ": programs run as the agent's user");
   const InstanceFiles files(ref);
   if (!has_agent(files)) throw not_running(ref, "run a program in");
-  session::Program program;
-  program.argv = execution.argv;
-  program.env = execution.env;
-  program.cwd = execution.cwd;
-  program.tty = execution.tty;
-  program.rows = execution.rows;
-  program.cols = execution.cols;
   try {
     Session session(call, files);
-    return exit_of(session.client().run(program, session::streams_of(call.raw(), execution.raw)));
+    return session::exit_of(session.client().run(session::program_of(execution), session::streams_of(call.raw(), execution.raw)));
   } catch (const session::Error& error) {
     const bool lost = error.code == KORTEX_E_BACKEND || error.code == KORTEX_E_NOT_FOUND;
     if (lost && files.wait_until_dead(call, 5s)) throw not_running(ref, "run a program in");
@@ -472,7 +464,7 @@ Exit MicrovmRuntime::wait(Call& call, const Ref& ref) {
   if (!has_agent(files)) return {KORTEX_END_EXITED, files.story().exit_code};
   try {
     Session session(call, files);
-    return exit_of(session.client().wait(call.raw()->cancel_fd));
+    return session::exit_of(session.client().wait(call.raw()->cancel_fd));
   } catch (const session::Error& error) {
     return told_end(call, files, error);
   }

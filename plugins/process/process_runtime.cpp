@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include <kortex/runtime.hpp>
-#include <kortex/session.hpp>
+#include <kortex/session_call.hpp>
 
 #include "bubblewrap.hpp"
 #include "environment.hpp"
@@ -64,8 +64,6 @@ void make_fresh(const std::string& path) {
 }
 
 std::string socket_of(const InstanceFiles& files) { return files.path("session.sock"); }
-
-Exit exit_of(const session::End& end) { return {end.how, end.code}; }
 
 /// The host's path of a program that the agent's name would mean outside; "" when there is none.
 std::string found_outside(const std::string& program) {
@@ -211,7 +209,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     try {
       const session::End end = connect(ref, "enter").attach(session::streams_of(call.raw(), execution.raw));
       if (end.how != KORTEX_END_DETACHED) settle(call, InstanceFiles(ref));
-      return exit_of(end);
+      return session::exit_of(end);
     } catch (const session::Error& error) {
       return told_end(call, InstanceFiles(ref), error);
     }
@@ -224,7 +222,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
     try {
       const session::End end = session::Client::connect(socket_of(files)).wait(call.raw()->cancel_fd);
       settle(call, files);
-      return exit_of(end);
+      return session::exit_of(end);
     } catch (const session::Error& error) {
       return told_end(call, files, error);
     }
@@ -273,15 +271,8 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   static Exit run(Call& call, const Ref& ref, const Execution& execution) {
     if (!execution.user.empty())
       throw Error(KORTEX_E_UNSUPPORTED, "cannot run a program as " + quoted(execution.user) + ": an instance of this runtime has one user");
-    session::Program program;
-    program.argv = execution.argv;
-    program.env = execution.env;
-    program.cwd = execution.cwd;
-    program.tty = execution.tty;
-    program.rows = execution.rows;
-    program.cols = execution.cols;
     try {
-      return exit_of(connect(ref, "run a program in").run(program, session::streams_of(call.raw(), execution.raw)));
+      return session::exit_of(connect(ref, "run a program in").run(session::program_of(execution), session::streams_of(call.raw(), execution.raw)));
     } catch (const session::Error& error) {
       const bool lost = error.code == KORTEX_E_BACKEND || error.code == KORTEX_E_NOT_FOUND;
       if (lost && InstanceFiles(ref).wait_until_dead(call, 2s)) throw not_running(ref, "run a program in");

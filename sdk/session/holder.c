@@ -280,7 +280,7 @@ static void close_down(struct holder *h) {
     snprintf(line, sizeof line, "ended %d %lld\n", h->agent_code, (long long)now_unix_ms());
     write_status(h, line);
   }
-  if (h->directory_fd >= 0) unlinkat(h->directory_fd, "session.sock", 0);
+  if (h->socket_directory_fd >= 0) unlinkat(h->socket_directory_fd, h->socket_name, 0);
   /* before the clients are told by the end of their connections: who then asks for the lock gets it */
   if (h->lock_fd >= 0) close(h->lock_fd);
 }

@@ -89,6 +89,8 @@ enum phase {
 struct holder {
   int listen_fd, lock_fd, status_fd, signal_fd;
   int directory_fd;      /* of --dir; -1 */
+  int socket_directory_fd; /* where the socket is, when we made it; -1 */
+  const char *socket_name; /* in it */
   uid_t directory_owner; /* may connect too; (uid_t)-1: nobody */
   enum phase phase;
   bool stopped;          /* by STOP or SIGTERM, not by itself */

@@ -16,7 +16,7 @@
 #include "relay.h"
 
 static const char usage[] =
-    "usage: kortex-session serve --dir DIR\n"
+    "usage: kortex-session serve --dir DIR [--socket FILE]\n"
     "       kortex-session serve --listen-fd N --lock-fd N --status-fd N --log-fds N,M [--ready-fd N]\n"
     "       kortex-session relay SOCKET\n"
     "       kortex-session --version\n";
@@ -24,7 +24,7 @@ static const char usage[] =
 static struct holder holder;
 
 struct options {
-  const char *directory;
+  const char *directory, *socket;
   int listen_fd, lock_fd, status_fd, log_fds[2], ready_fd;
 };
 
@@ -48,11 +48,11 @@ static bool read_number(const char *text, char end, int *number, const char **re
 }
 
 static int read_options(int argc, char **argv, struct options *o) {
-  *o = (struct options){NULL, -1, -1, -1, {-1, -1}, -1};
+  *o = (struct options){NULL, NULL, -1, -1, -1, {-1, -1}, -1};
   for (int i = 0; i < argc; ++i) {
     const char *name = argv[i];
     const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-    static const char *const known[] = {"--dir", "--listen-fd", "--lock-fd", "--status-fd", "--ready-fd", "--log-fds"};
+    static const char *const known[] = {"--dir", "--listen-fd", "--lock-fd", "--status-fd", "--ready-fd", "--log-fds", "--socket"};
     size_t which = 0;
     while (which < sizeof known / sizeof *known && strcmp(name, known[which]) != 0) ++which;
     if (which == sizeof known / sizeof *known) return fail_usage("unknown option", name);
@@ -62,11 +62,14 @@ static int read_options(int argc, char **argv, struct options *o) {
     const char *rest;
     if (which == 0)
       o->directory = value;
+    else if (which == 6)
+      o->socket = value;
     else if (which < 5 ? !read_number(value, 0, numbers[which], NULL)
                        : !(read_number(value, ',', &o->log_fds[0], &rest) && read_number(rest, 0, &o->log_fds[1], NULL)))
       return fail_usage("not a descriptor", value);
   }
   if (!o->directory && o->listen_fd < 0) return fail_usage("no", "--dir or --listen-fd");
+  if (!o->directory && o->socket) return fail_usage("not without --dir:", "--socket");
   if (o->directory && (o->listen_fd >= 0 || o->lock_fd >= 0 || o->status_fd >= 0 || o->log_fds[0] >= 0))
     return fail_usage("not together with --dir:", "--listen-fd, --lock-fd, --status-fd, --log-fds");
   return 0;
@@ -82,6 +85,37 @@ static int lock(int fd, const char *name) {
   if (errno != EACCES && errno != EAGAIN) return fail_setup("lock", name);
   fprintf(stderr, "kortex-session: already running in '%s'\n", name);
   return KORTEX_SESSION_EXIT_TAKEN;
+}
+
+/* In the instance's directory; or elsewhere, where that one is of a file system that cannot have sockets (a folder of a
+ * virtual machine's host). */
+static int listen_at(const char *path, uid_t owner) {
+  holder.socket_name = path;
+  if (path) {
+    holder.socket_name = enter_directory_of(path);
+    if (!holder.socket_name) return fail_setup("enter the directory of", path);
+    holder.socket_directory_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (holder.socket_directory_fd < 0) return fail_setup("enter the directory of", path);
+  } else {
+    holder.socket_name = "session.sock";
+    holder.socket_directory_fd = fcntl(holder.directory_fd, F_DUPFD_CLOEXEC, 3);
+  }
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(holder.socket_name) >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    return fail_setup("make", holder.socket_name);
+  }
+  memcpy(address.sun_path, holder.socket_name, strlen(holder.socket_name) + 1);
+  unlink(holder.socket_name); /* of a holder that was killed: we have the lock */
+  holder.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const mode_t mask = umask(0177);
+  const int bound = holder.listen_fd < 0 ? -1 : bind(holder.listen_fd, (struct sockaddr *)&address, sizeof address);
+  umask(mask);
+  if (bound != 0) return fail_setup("make", holder.socket_name);
+  /* a container's root serves the user whose directory it was given; nobody else gets as far as the socket */
+  if (!path && owner != (uid_t)-1 && owner != geteuid()) chmod(holder.socket_name, 0666);
+  if (listen(holder.listen_fd, 64) != 0) return fail_setup("listen on", holder.socket_name);
+  return 0;
 }
 
 static int open_directory(const struct options *o) {
@@ -108,16 +142,8 @@ static int open_directory(const struct options *o) {
   if (ftruncate(holder.status_fd, 0) != 0) return fail_setup("empty", "status");
   output_log_init(&holder.log, open_in(directory, "output.0"), open_in(directory, "output.1"));
 
-  unlinkat(directory, "session.sock", 0); /* of a holder that was killed: we have the lock */
-  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "session.sock"};
-  holder.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const mode_t mask = umask(0177);
-  const int bound = holder.listen_fd < 0 ? -1 : bind(holder.listen_fd, (struct sockaddr *)&address, sizeof address);
-  umask(mask);
-  if (bound != 0) return fail_setup("make", "session.sock");
-  /* a container's root serves the user whose directory it was given; nobody else gets as far as the socket */
-  if (closed_to_others && st.st_uid != geteuid()) fchmodat(directory, "session.sock", 0666, 0);
-  if (listen(holder.listen_fd, 64) != 0) return fail_setup("listen on", "session.sock");
+  const int failed = listen_at(o->socket, closed_to_others ? st.st_uid : (uid_t)-1);
+  if (failed) return failed;
   if (chdir("/") != 0) return fail_setup("enter", "/");
   return 0;
 }
@@ -140,7 +166,7 @@ static int serve(int argc, char **argv) {
   struct options o;
   int result = read_options(argc, argv, &o);
   if (result) return result;
-  holder.listen_fd = holder.lock_fd = holder.status_fd = holder.directory_fd = -1;
+  holder.listen_fd = holder.lock_fd = holder.status_fd = holder.directory_fd = holder.socket_directory_fd = -1;
   holder.directory_owner = (uid_t)-1;
   result = o.directory ? open_directory(&o) : take_descriptors(&o);
   if (result) return result;

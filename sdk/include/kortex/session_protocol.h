@@ -83,7 +83,9 @@ enum { KORTEX_SESSION_READ_ONLY = 1 << 0, KORTEX_SESSION_NO_REPLAY = 1 << 1 };  
  *                 the lock: the holder was killed.
  *   output.0, .1  What the agent wrote to its terminal. One of the two is being written; when it has
  *                 KORTEX_SESSION_LOG_MAX bytes the other is emptied and written next. So a full one is the older.
- *   session.sock  The holder listens here (--dir).
+ *   session.sock  The holder listens here (--dir); with `--socket FILE` at FILE instead, where the directory is one that
+ *                 can have no sockets. The directory of FILE must be the holder's user's own place, or the machine the
+ *                 instance's own: whoever has the holder's user is served.
  */
 #define KORTEX_SESSION_LOG_MAX (4u << 20)
 

@@ -1,4 +1,5 @@
 #include "engine/holder.hpp"
+#include "engine/plan.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>

@@ -47,14 +47,21 @@ inline int wait_exit(pid_t pid, int timeout_ms = patience_ms) {
 
 class Holder {
  public:
-  explicit Holder(const std::string& below = {}) {
+  /// `socket`: of a folder beside the holder's directory; empty: the usual one.
+  explicit Holder(const std::string& below = {}, const std::string& socket = {}) {
     directory = m_sandbox / "instance";
     if (!below.empty()) directory /= below;
     std::filesystem::create_directories(directory);
     Pipe ready = Pipe::make();
     ::fcntl(ready.write.get(), F_SETFD, 0);
-    m_pid = spawn({KORTEX_SESSION_PROGRAM, "serve", "--dir", directory.string(), "--ready-fd",
-                   std::to_string(ready.write.get())});
+    std::vector<std::string> command{KORTEX_SESSION_PROGRAM, "serve", "--dir", directory.string(), "--ready-fd", std::to_string(ready.write.get())};
+    socket_path = directory / "session.sock";
+    if (!socket.empty()) {
+      std::filesystem::create_directories(m_sandbox / "elsewhere");
+      socket_path = m_sandbox / "elsewhere" / socket;
+      command.insert(command.end(), {"--socket", socket_path.string()});
+    }
+    m_pid = spawn(command);
     ready.write.reset();
     char byte = 1;
     BOOST_REQUIRE_MESSAGE(readable(ready.read.get()) && ::read(ready.read.get(), &byte, 1) == 1, "the holder serves");
@@ -70,7 +77,7 @@ class Holder {
   Holder(const Holder&) = delete;
   Holder& operator=(const Holder&) = delete;
 
-  [[nodiscard]] session::Client client() const { return session::Client::connect((directory / "session.sock").string()); }
+  [[nodiscard]] session::Client client() const { return session::Client::connect(socket_path.string()); }
   void start(const std::string& script, unsigned rows = 0, unsigned cols = 0) const {
     session::Program agent;
     agent.argv = {"/bin/sh", "-c", script};
@@ -88,7 +95,7 @@ class Holder {
   [[nodiscard]] session::StatusFile status_file() const { return session::read_status_file((directory / "status").string()); }
   [[nodiscard]] pid_t pid() const { return m_pid; }
 
-  std::filesystem::path directory;
+  std::filesystem::path directory, socket_path;
 
  private:
   Sandbox m_sandbox;

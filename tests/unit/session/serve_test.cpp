@@ -54,6 +54,19 @@ Fd raw_connection(const Holder& holder) {
 
 BOOST_AUTO_TEST_SUITE(serve)
 
+BOOST_AUTO_TEST_CASE(listens_elsewhere_when_it_is_told) {
+  Holder holder("", "other.sock");
+  BOOST_TEST(std::filesystem::exists(holder.socket_path));
+  BOOST_TEST(!std::filesystem::exists(holder.directory / "session.sock"));
+  holder.start("exit 3");
+  BOOST_TEST(holder.exit_code() == 3);
+  BOOST_TEST(holder.status_file().exit_code == 3);
+  BOOST_TEST(!std::filesystem::exists(holder.socket_path));
+  const Ran alone = ran({"serve", "--socket", "/tmp/x", "--listen-fd", "0"});
+  BOOST_TEST(alone.code == 64);
+  BOOST_TEST(alone.err.find("not without --dir: '--socket'") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(with_wrong_arguments_says_what_is_right) {
   Ran r = ran({});
   BOOST_TEST(r.code == 64);
