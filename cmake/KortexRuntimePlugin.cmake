@@ -3,7 +3,7 @@
 #   find_package(kortex-runtime 1.0 REQUIRED)
 #   kortex_add_runtime_plugin(echo SOURCES src/echo.cpp [LINK libraries...])
 #
-# makes the target kortex-runtime-echo and the file libkortex-runtime-echo.so, in
+# makes the target kortex-runtime-echo and the file libkortex-runtime-echo.so (on macOS .dylib), in
 # KORTEX_RUNTIME_OUTPUT_DIRECTORY when that is set, and installs it to <libdir>/kortex/runtimes as the
 # component kortex-runtime-echo. KORTEX_RUNTIME_VERSION is defined in its sources as the project's version.
 include_guard(GLOBAL)
@@ -21,12 +21,16 @@ function(kortex_add_runtime_plugin name)
     message(FATAL_ERROR "kortex_add_runtime_plugin(${name}): project(${PROJECT_NAME}) needs a VERSION: it is the plugin's")
   endif()
 
+  set(suffix .so)
+  if(APPLE)
+    set(suffix .dylib)
+  endif()
   set(target kortex-runtime-${name})
   add_library(${target} MODULE ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE kortex::runtime ${arg_LINK})
   target_compile_definitions(${target} PRIVATE "KORTEX_RUNTIME_VERSION=\"${PROJECT_VERSION}\"")
   set_target_properties(${target} PROPERTIES
-    PREFIX lib SUFFIX .so
+    PREFIX lib SUFFIX ${suffix}
     POSITION_INDEPENDENT_CODE ON
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
@@ -43,18 +47,26 @@ function(kortex_add_runtime_plugin name)
     target_link_libraries(${target} PRIVATE kortex_options)
   endif()
 
-  # One exported symbol, whatever is linked in.
-  set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/runtime.map)
-  if(NOT EXISTS ${map})
-    set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../sdk/runtime.map)
+  set(exports map)
+  if(APPLE)
+    set(exports exp)
   endif()
-  target_link_options(${target} PRIVATE "LINKER:--version-script=${map}" LINKER:-z,relro,-z,now,-z,noexecstack)
+  # One exported symbol, whatever is linked in.
+  set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/runtime.${exports})
+  if(NOT EXISTS ${map})
+    set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../sdk/runtime.${exports})
+  endif()
+  if(APPLE)
+    target_link_options(${target} PRIVATE "LINKER:-exported_symbols_list,${map}" LINKER:-dead_strip)
+  else()
+    target_link_options(${target} PRIVATE "LINKER:--version-script=${map}" LINKER:-z,relro,-z,now,-z,noexecstack)
+  endif()
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${map})
 
   # A sanitizer's functions come from the program, and its C++ library must be the one the program has.
   string(TOUPPER "${CMAKE_BUILD_TYPE}" config)
   set(flags "${CMAKE_C_FLAGS} ${CMAKE_CXX_FLAGS} ${CMAKE_C_FLAGS_${config}} ${CMAKE_CXX_FLAGS_${config}} ${CMAKE_MODULE_LINKER_FLAGS}")
-  if(NOT KORTEX_SANITIZE AND NOT flags MATCHES "-fsanitize")
+  if(NOT APPLE AND NOT KORTEX_SANITIZE AND NOT flags MATCHES "-fsanitize")
     # Missing symbols fail here and not at a user's; the file ships alone, and loads in a tenth of the time that
     # looking up libstdc++.so takes, less still without the parts of it that nothing uses.
     target_link_options(${target} PRIVATE LINKER:-z,defs LINKER:--gc-sections

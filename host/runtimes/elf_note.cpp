@@ -1,6 +1,8 @@
 #include "runtimes/elf_note.hpp"
 
+#if !defined(__APPLE__)
 #include <elf.h>
+#endif
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 
 #include <kortex/runtime.h>
 
+#include "runtimes/macho_note.hpp"
 #include "runtimes/text.hpp"
 #include "system/error.hpp"
 
@@ -21,6 +24,7 @@ namespace {
 
 using Status = NoteResult::Status;
 
+#if !defined(__APPLE__)
 #if __SIZEOF_POINTER__ == 8
 using FileHeader = Elf64_Ehdr;
 using ProgramHeader = Elf64_Phdr;
@@ -52,6 +56,7 @@ constexpr std::uint16_t our_machine = EM_ARM;
 #else
 #error "tell the ELF machine number of this architecture"
 #endif
+#endif
 
 constexpr std::size_t max_program_headers = 256;
 constexpr std::size_t max_note_size = 64 * 1024;
@@ -59,6 +64,7 @@ constexpr std::size_t max_version_size = 64;
 constexpr std::size_t max_summary_size = 256;
 constexpr std::size_t max_json_depth = 16;
 
+#if !defined(__APPLE__)
 std::string_view machine_name(std::uint16_t machine) {
   switch (machine) {
     case EM_X86_64: return "x86-64";
@@ -71,6 +77,7 @@ std::string_view machine_name(std::uint16_t machine) {
     default: return "another architecture";
   }
 }
+#endif
 
 NoteResult refuse(Status status, std::string reason) {
   NoteResult result;
@@ -153,10 +160,13 @@ NoteResult parse_description(std::string_view bytes) {
   return result;
 }
 
-/// Looks for our note among those of one segment. no_note: not here.
-NoteResult parse_segment(std::string_view segment) {
-  while (segment.size() >= sizeof(Elf64_Nhdr)) {  // the same for both classes: three 32-bit words
-    Elf64_Nhdr header;
+}  // namespace
+
+NoteResult parse_notes(std::string_view segment) {
+  struct {
+    std::uint32_t n_namesz, n_descsz, n_type;
+  } header;
+  while (segment.size() >= sizeof header) {
     std::memcpy(&header, segment.data(), sizeof header);
     segment.remove_prefix(sizeof header);
     const std::size_t owner_size = padded(header.n_namesz);
@@ -171,20 +181,27 @@ NoteResult parse_segment(std::string_view segment) {
   return refuse(Status::no_note, "it is not a kortex plugin: it has no plugin note");
 }
 
-}  // namespace
-
 bool is_runtime_name(std::string_view name) {
   const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
   return !name.empty() && name.size() <= 32 && lower(name[0]) &&
          std::all_of(name.begin(), name.end(), [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '-'; });
 }
 
+#if defined(__APPLE__)
+NoteResult read_note(std::uint64_t file_size, const ByteReader& read) {
+#if defined(__aarch64__)
+  return read_macho_note(file_size, read, MachoMachine::arm64);
+#else
+  return read_macho_note(file_size, read, MachoMachine::x86_64);
+#endif
+}
+#else
 NoteResult read_note(std::uint64_t file_size, const ByteReader& read) {
   if (file_size == 0) return refuse(Status::not_elf, "the file is empty");
   FileHeader file;
   if (!fits(0, sizeof file, file_size) || !read(0, &file, sizeof file) ||
       std::memcmp(file.e_ident, ELFMAG, SELFMAG) != 0)
-    return refuse(Status::not_elf, "it is not an ELF file");
+    return is_macho(file_size, read) ? refuse(Status::wrong_machine, "it is built for macOS") : refuse(Status::not_elf, "it is not an ELF file");
   if (file.e_ident[EI_CLASS] != our_class || file.e_ident[EI_DATA] != our_byte_order)
     return refuse(Status::wrong_machine, "it is built for a different kind of machine (word size or byte order)");
   if (file.e_machine != our_machine)
@@ -211,11 +228,12 @@ NoteResult read_note(std::uint64_t file_size, const ByteReader& read) {
     std::string segment(static_cast<std::size_t>(header.p_filesz), '\0');
     if (!read(header.p_offset, segment.data(), segment.size()))
       return refuse(Status::truncated, "the file is truncated");
-    result = parse_segment(segment);
+    result = parse_notes(segment);
     if (result.status != Status::no_note) return result;
   }
   return result;
 }
+#endif
 
 NoteResult read_note(int fd, std::uint64_t file_size) {
   // Linkers put the program headers and notes into the first page.

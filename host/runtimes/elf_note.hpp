@@ -30,6 +30,9 @@ struct NoteResult {
   std::string reason;     ///< unless ok: "not an ELF file", ...
 };
 
+/// What is in a section of notes: looks for ours among them. no_note: it is not there.
+[[nodiscard]] NoteResult parse_notes(std::string_view section);
+
 /// Pure: the same bytes give the same answer. `file_size` bytes can be read.
 [[nodiscard]] NoteResult read_note(std::uint64_t file_size, const ByteReader& read);
 

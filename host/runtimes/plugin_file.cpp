@@ -144,7 +144,7 @@ PluginFile examine(const fs::path& file, const std::string& origin) {
   if (Refusal refusal = check_permissions(fd.get(), result.path, status)) return refuse(std::move(refusal));
   if (!result.descriptor) return refuse({note.reason, ""});
   if (result.name.empty())
-    return refuse({"its file name is not libkortex-runtime-" + result.descriptor->name + ".so", ""});
+    return refuse({"its file name is not libkortex-runtime-" + result.descriptor->name + std::string(plugin_suffix), ""});
   if (result.descriptor->name != result.name)
     return refuse({"its plugin note says it is runtime '" + result.descriptor->name + "'",
                    "mv " + shell_word(result.path.string()) + " " +

@@ -9,7 +9,11 @@
 namespace kortex::host {
 
 inline constexpr std::string_view plugin_prefix = "libkortex-runtime-";
+#if defined(__APPLE__)
+inline constexpr std::string_view plugin_suffix = ".dylib";
+#else
 inline constexpr std::string_view plugin_suffix = ".so";
+#endif
 
 /// The runtime's name in "libkortex-runtime-<name>.so"; empty for any other file name.
 [[nodiscard]] std::string name_of_plugin_file(const std::string& file_name);

@@ -27,6 +27,8 @@ what it does. Prints TAP. What the runtime does not offer or claim is skipped wi
   --skip TEXT          all but these (repeatable)
   --list               print the tests and what each is about, and do nothing
   --junit FILE         write the results as JUnit XML, too
+  --record FILE        write what the plugin had run, and what that said: arguments, status, both streams, as JSON lines. Paths and names
+                       of yours may be in it
   --timeout SECONDS    of one test (default: 60)
   --jobs N             tests that run at the same time (default: 1)
   --keep               leave the tests' directories behind
@@ -112,6 +114,8 @@ std::optional<Arguments> parse_arguments(int argc, char** argv, int& status) {
         out.skip.push_back(value);
       } else if (word == "--junit") {
         out.junit = value;
+      } else if (word == "--record") {
+        out.record = fs::absolute(value).string();
       } else if (word == "--timeout" || word == "--jobs") {
         const int number = to_number(value);
         if (number < 1) {

@@ -18,6 +18,7 @@ struct Arguments {
   std::vector<std::string> only;          ///< beginnings or parts of test names; empty: all
   std::vector<std::string> skip;
   std::string junit;                      ///< a file to write
+  std::string record;                     ///< another: what was run for the plugin
   std::chrono::seconds timeout{60};       ///< of one test
   int jobs = 1;
   bool pretends = false;                  ///< the runtime runs no agent

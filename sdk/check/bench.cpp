@@ -18,6 +18,7 @@ HostPlaces places_in(const Arguments& arguments, const fs::path& shared) {
   places.runtime_dir = (shared / "run").string();
   places.session_program = arguments.session_program;
   places.options = arguments.options;
+  places.record = arguments.record;
   for (const std::string& directory : {places.state_dir, places.cache_dir, places.runtime_dir})
     if (fs::create_directories(directory)) fs::permissions(directory, fs::perms::owner_all);
   return places;

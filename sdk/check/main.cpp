@@ -6,6 +6,7 @@
 #include <iostream>
 #include <system_error>
 
+#include "recording.hpp"
 #include "report.hpp"
 #include "survey.hpp"
 
@@ -73,6 +74,7 @@ int run(int argc, char** argv) {
     std::cerr << "kortex-runtime-check: error: cannot read '" << arguments->plugin << "'\n";
     return 2;
   }
+  if (!arguments->record.empty()) begin_recording(arguments->record, fs::path(arguments->plugin).filename().string());
   const Place place(arguments->keep);
   const Survey survey = take_survey(*arguments, place.path() / "plugin", place.path() / "survey");
   Report report(*arguments, survey, tests.size());

@@ -18,6 +18,7 @@
 
 #include "pidfd.hpp"
 #include "programs.hpp"
+#include "recording.hpp"
 #include "test.hpp"
 
 namespace kortex::check {
@@ -34,6 +35,8 @@ struct CallState {
   Recorder& recorder;
   Programs& programs;
   const Surroundings& before;
+  const std::string& record;
+  const std::string& function;
   int cancel_fd;
   int results = 0;
 };
@@ -88,7 +91,10 @@ static kortex_status call_run(const kortex_call* call, const kortex_process* pro
     return call_fail(call, KORTEX_E_INTERNAL, "run() was called with a damaged process", nullptr, nullptr);
   }
   state.recorder.text(Tag::program, process->argv != nullptr && process->argv[0] != nullptr ? process->argv[0] : "");
-  return state.programs.run(*process, result);
+  const std::int64_t begun = monotonic_ms();
+  const kortex_status status = state.programs.run(*process, result);
+  if (!state.record.empty()) record_program(state.record, state.function, *process, result, status, monotonic_ms() - begun);
+  return status;
 }
 static void host_log(const kortex_host*, kortex_log_level, const char*) {}
 static const void* host_extension(const kortex_host*, const char*) { return nullptr; }
@@ -147,7 +153,7 @@ void perform(const HostPlaces& places, const OperationSettings& settings, const 
                      [&](kortex_stream stream, std::string_view bytes) { return call.output(&call, stream, bytes.data(), bytes.size()) == 0; },
                      [&](kortex_status code, const std::string& message) { return call.fail(&call, code, message.c_str(), nullptr, nullptr); },
                      [&](std::int64_t pid) { recorder.plain(Tag::started, pid); }, [&](std::int64_t pid) { recorder.plain(Tag::ended, pid); }});
-  CallState state{recorder, programs, before, ends.cancel};
+  CallState state{recorder, programs, before, places.record, settings.function, ends.cancel};
   const kortex_host host = host_of(places);
   call.struct_size = sizeof call;
   call.host = &host;

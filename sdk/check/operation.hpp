@@ -26,6 +26,7 @@ struct HostPlaces {
   std::string plugin_file;
   std::string state_dir, cache_dir, runtime_dir, session_program;
   KeyValues options;  ///< --option, as given
+  std::string record; ///< --record, a file; empty: none
 };
 
 /// A plugin's option as it is given: defaults filled in, sizes in bytes, durations in milliseconds.

@@ -50,11 +50,19 @@ struct Pipe {
   /// Both ends close-on-exec. Throws std::system_error.
   [[nodiscard]] static Pipe make(int flags = 0) {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC | flags) != 0)
-      throw std::system_error(errno, std::generic_category(), "pipe");
     Pipe pipe;
+#if defined(__APPLE__)  // it has no way to do both at once
+    if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
     pipe.read.reset(ends[0]);
     pipe.write.reset(ends[1]);
+    for (const int end : ends)
+      if (::fcntl(end, F_SETFD, FD_CLOEXEC) != 0 || (flags != 0 && ::fcntl(end, F_SETFL, flags) != 0))
+        throw std::system_error(errno, std::generic_category(), "pipe");
+#else
+    if (::pipe2(ends, O_CLOEXEC | flags) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
+    pipe.read.reset(ends[0]);
+    pipe.write.reset(ends[1]);
+#endif
     return pipe;
   }
 };

@@ -84,8 +84,13 @@ class QuietPipes {
   QuietPipes(const QuietPipes&) = delete;
   QuietPipes& operator=(const QuietPipes&) = delete;
   ~QuietPipes() {
+#if defined(__APPLE__)
+    int taken = 0;
+    for (sigset_t now; !m_was_pending && ::sigpending(&now) == 0 && ::sigismember(&now, SIGPIPE) == 1;) ::sigwait(&m_pipe, &taken);
+#else
     const timespec at_once{};
     while (!m_was_pending && ::sigtimedwait(&m_pipe, nullptr, &at_once) < 0 && errno == EINTR) continue;
+#endif
     ::pthread_sigmask(SIG_SETMASK, &m_before, nullptr);
   }
 
@@ -123,6 +128,9 @@ inline Client Client::connect(const std::string& path, int timeout_ms) {
   address.sun_family = AF_UNIX;
   Fd directory;
   std::string name = path;
+#if defined(__APPLE__)
+  if (path.size() >= sizeof address.sun_path) fail(ENAMETOOLONG);
+#else
   if (path.size() >= sizeof address.sun_path) {
     const std::size_t slash = path.rfind('/');
     directory.reset(::open(path.substr(0, slash == std::string::npos ? 0 : slash + 1).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -130,9 +138,15 @@ inline Client Client::connect(const std::string& path, int timeout_ms) {
     name = "/proc/self/fd/" + std::to_string(directory.get()) + "/" + path.substr(slash + 1);
     if (name.size() >= sizeof address.sun_path) fail(ENAMETOOLONG);
   }
+#endif
   std::memcpy(address.sun_path, name.c_str(), name.size() + 1);
+#if defined(__APPLE__)
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM, 0));
+  if (!fd || ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC) != 0) fail(errno);
+#else
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) fail(errno);
+#endif
   const timeval patience{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   int result = 0;

@@ -26,6 +26,14 @@ inline std::string reason(int error) {
   return text;
 }
 
+inline std::pair<long long, long long> changed_at(const struct stat& about) {
+#if defined(__APPLE__)
+  return {about.st_mtimespec.tv_sec, about.st_mtimespec.tv_nsec};
+#else
+  return {about.st_mtim.tv_sec, about.st_mtim.tv_nsec};
+#endif
+}
+
 /// Empty: the file does not exist.
 inline Fd open_record(const std::string& path) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -89,8 +97,7 @@ inline void read_log(const std::string& path0, const std::string& path1, std::in
   const bool second_is_older = up_to.known ? up_to.file == 0 : b.st_size >= static_cast<off_t>(KORTEX_SESSION_LOG_MAX)
                                    ? true
                                    : a.st_size < static_cast<off_t>(KORTEX_SESSION_LOG_MAX) && b.st_size > 0 &&
-                                         std::make_pair(b.st_mtim.tv_sec, b.st_mtim.tv_nsec) <
-                                             std::make_pair(a.st_mtim.tv_sec, a.st_mtim.tv_nsec);
+                                         detail::changed_at(b) < detail::changed_at(a);
   std::string text;
   // Once the written one is full, one that is not is the newer.
   if (!up_to.known || other >= full || written < full)

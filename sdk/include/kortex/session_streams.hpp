@@ -44,10 +44,14 @@ class Client::Session {
       if (fd < 0 || ::fstat(fd, &st) != 0) return;
       if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) at_once = std::size_t{1} << 20;
       if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)) return;
+#if defined(__APPLE__)
+      return;  // what its /dev/fd opens is the same descriptor again
+#else
       own.reset(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
       if (!own) return;
       fd = own.get();
       at_once = std::size_t{1} << 20;
+#endif
     }
     int fd;
     std::size_t at_once = 4096;  // what POLLOUT promises of a pipe

@@ -386,6 +386,25 @@ class Simulated(AppleTest):
         readme = (HERE / "README.md").read_text()
         self.assertRegex(re.sub(r"\s+", " ", readme), "not to Apple's binary")
 
+    def test_the_checker_records_what_was_run_and_said(self):
+        self.use("1.2.2")
+        file = self.sandbox.path / "recording.jsonl"
+        build = BINARY.parent.parent
+        done = self.sandbox.run(build / "bin/kortex-runtime-check", "--only", "core.starts-and-stops", "--record", file, "--option", f"program={self.mac.program}",
+                                "--session-program", build / "lib/kortex/kortex-session", build / "lib/kortex/runtimes/libkortex-runtime-apple-container.so")
+        self.assertEqual(done.status, 0, str(done))
+        head, *entries = [json.loads(line) for line in file.read_text().splitlines()]
+        self.assertEqual(head["kortex-recording"], 1)
+        self.assertEqual(head["plugin"], "libkortex-runtime-apple-container.so")
+        inspects = [entry for entry in entries if entry["argv"][1] == "inspect" and entry["status"] == 0]
+        self.assertEqual(json.loads(inspects[-1]["stdout"])[0]["configuration"]["image"]["reference"], IMAGE)
+        self.assertTrue(any(entry["function"] == "inspect" and entry["status"] == 1 and "not found" in entry["stderr"] or entry["function"] == "create" for entry in entries))
+        sessions = [entry for entry in entries if entry["argv"][1] == "exec"]
+        self.assertTrue(sessions and all(entry["detached"] and entry["status"] is None and entry["stdout"] is None for entry in sessions))
+        self.assertEqual({entry["argv"][0] for entry in entries}, {str(self.mac.program)})
+        refused = self.sandbox.run(build / "bin/kortex-runtime-check", "--record", "/nowhere/at/all", "libkortex-runtime-x.so")
+        self.assertNotEqual(refused.status, 0)
+
     def test_the_script_for_mac_users_records_the_tool(self):
         self.use("1.2.2")
         done = self.sandbox.run("sh", HERE / "record.sh", self.mac.program, timeout=SOON)
