@@ -129,7 +129,7 @@ class Machine:
         if ROOT_USER and config["uid"] != 0:
             program = ["/usr/bin/setpriv", "--reuid", str(config["uid"]), "--regid", str(config["gid"]), "--clear-groups", "--inh-caps=-all", "--", *program]
         # The network is made once bubblewrap has made its own part of it.
-        program = ["/bin/sh", "-c", 'echo >&8; read go <&9; exec 8>&- 9<&-; exec "$@"', "sh", *program]
+        program = ["/bin/sh", "-c", 'echo >&8; read go <&9 || exit; exec 8>&- 9<&-; exec "$@"', "sh", *program]
         log = os.open(self.folder / "stdio.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         process = subprocess.Popen([*self._arguments(config), "--info-fd", str(info_write), "--", *program],
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(info_write, 8, 9))
@@ -207,11 +207,13 @@ class Network:
 
     def __init__(self, folder, pid, config):
         read, write = os.pipe()
+        end, self.alive = os.pipe()  # it ends when nobody has the other end any more, however that comes about
         self.socket = f"/tmp/container-sim-{os.getpid()}.sock"
         log = open(folder / "network.log", "wb")
-        self.process = subprocess.Popen(["slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback", f"--ready-fd={write}", "--api-socket", self.socket,
-                                         str(pid), "tap0"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(write,))
+        self.process = subprocess.Popen(["slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback", f"--ready-fd={write}", f"--exit-fd={end}",
+                                         "--api-socket", self.socket, str(pid), "tap0"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(write, end))
         os.close(write)
+        os.close(end)
         if os.read(read, 1) != b"1":
             raise RuntimeError("slirp4netns: " + (folder / "network.log").read_text().strip())
         os.close(read)
