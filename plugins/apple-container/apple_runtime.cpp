@@ -162,10 +162,22 @@ Instance AppleRuntime::create(Call& call, const Ref& ref, const Workspace& works
   const bool there = tool.has_image(image);
   if (!there) call.progress("pull", image);
   tool.create("create the container of " + quoted(ref), arguments, there ? 120s : 1800s);
-  const ContainerView made = need_container(tool, ref);
-  // Only now is it known which machine the image is for.
-  put_holder(made.architecture, m_host.session_program(), directory.program());
-  return directory.instance(made);
+  try {
+    const ContainerView made = need_container(tool, ref);
+    // Only now is it known which machine the image is for.
+    put_holder(made.architecture, m_host.session_program(), directory.program());
+    return directory.instance(made);
+  } catch (const Cancelled&) {
+    throw;
+  } catch (const std::exception&) {
+    // It is ours, made a moment ago. Where the tool tells of it what is not understood, remove() could not know that.
+    try {
+      tool.remove("remove the container of " + quoted(ref), ref.key());
+    } catch (const std::exception&) {
+      // What has gone wrong before is what matters; remove() is asked as well, and tells what is left.
+    }
+    throw;
+  }
 }
 
 std::unique_ptr<ExecRelay> AppleRuntime::session_of(Tool& tool, const Ref& ref, std::chrono::milliseconds patience) {

@@ -52,8 +52,8 @@ std::uint16_t free_port(const std::string& address) {
 }  // namespace
 
 void check_limits(const Workspace& workspace) {
-  if (workspace.cpus_milli != 0 && workspace.cpus_milli < 1000)
-    throw Error(KORTEX_E_UNSUPPORTED, "cannot give the agent less than one processor: a virtual machine has whole ones");
+  if (workspace.cpus_milli % 1000 != 0)
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot give the agent a part of a processor: a virtual machine has whole ones");
   if (workspace.memory_bytes != 0 && workspace.memory_bytes < least_memory)
     throw Error(KORTEX_E_UNSUPPORTED, "cannot run the agent in less than 200 MiB of memory: Apple's container does not");
 }

@@ -24,7 +24,10 @@ std::string reason_in(const std::string& complaint) {
   return "it did not say why";
 }
 
-bool tells_of_no_container(const std::string& complaint) { return holds(complaint, "not found") || holds(complaint, "No such container"); }
+/// It has to be named: what else can be "not found" must not be taken for a container that is gone.
+bool tells_of_no_container(const std::string& complaint, const std::string& name) {
+  return holds(complaint, name.c_str()) && (holds(complaint, "not found") || holds(complaint, "notFound") || holds(complaint, "No such container"));
+}
 
 }  // namespace
 
@@ -94,7 +97,9 @@ const Version& Tool::version() {
 Tool::Said Tool::status() {
   std::vector<std::string> arguments{"system", "status"};
   if (has_status_as_json(version())) arguments.insert(arguments.end(), {"--format", "json"});
-  Said said = ask("ask for the state of Apple's container", arguments, 20s);
+  const std::string what = "ask for the state of Apple's container";
+  Said said = ask(what, arguments, 20s);
+  if (said.status == 64) refuse(what, said);
   // It ends with 1 when they are down; one that says so with another status is believed as well.
   if (said.status != 0 || holds(said.out, "not running") || holds(said.out, "not registered"))
     throw no_services("use Apple's container", has_status_as_json(version()) ? said.err : said.out + said.err);
@@ -120,7 +125,7 @@ std::optional<ContainerView> Tool::inspect(const std::string& name) {
   (void)version();
   const Said said = ask(what, {"inspect", name}, 20s);
   if (said.status != 0) {
-    if (!tells_of_no_services(said.err) && tells_of_no_container(said.err)) return std::nullopt;
+    if (!tells_of_no_services(said.err) && tells_of_no_container(said.err, name)) return std::nullopt;
     refuse(what, said);
   }
   for (ContainerView& view : views_of(said.out, what, version()))
@@ -155,7 +160,7 @@ void Tool::stop(const std::string& what, const std::string& name, std::chrono::m
 void Tool::remove(const std::string& what, const std::string& name) {
   (void)version();
   const Said said = ask(what, {"delete", "--force", name}, 60s);
-  if (said.status != 0 && (tells_of_no_services(said.err) || !tells_of_no_container(said.err))) refuse(what, said);
+  if (said.status != 0 && (tells_of_no_services(said.err) || !tells_of_no_container(said.err, name))) refuse(what, said);
 }
 
 std::string Tool::logs(const std::string& name) {

@@ -117,7 +117,7 @@ class Lifecycle(AppleTest):
         (config,) = [json.loads(path.read_text()) for path in self.mac.folder.glob("containers/*/config.json")]
         self.assertEqual((config["cpus"], config["memory"]), (2, 512 << 20))
         self.assertEqual(config["labels"]["io.kortex.name"], "w")
-        for resources, said in (({"memory": "100MiB"}, "200 MiB"), ({"cpus": 0.5}, "whole ones")):
+        for resources, said in (({"memory": "100MiB"}, "200 MiB"), ({"cpus": 0.5}, "whole ones"), ({"cpus": 1.5}, "whole ones")):
             (self.sandbox.project / ".kortex/workspace.json").write_text(json.dumps({"resources": resources}))
             self.assert_ended(self.run_cli("init", self.sandbox.project, *self.chosen, "--name", "x"), 7, stderr=said)
 
@@ -255,6 +255,27 @@ class Faults(AppleTest):
         self.running("1.4.1")
         self.assert_refused_without_change("inspect other-shape", r"cannot understand what container 1\.4\.1 says: a container's status is neither a word nor has it a state")
 
+    def test_a_container_that_is_not_understood_is_not_left_behind(self):
+        for version in ("0.9.0", "1.4.1"):
+            with self.subTest(version):
+                self.use(version)
+                self.mac.fault("inspect other-shape")
+                done = self.run_cli("init", self.sandbox.project, *self.chosen, "--name", "w")
+                self.assertEqual(done.status, 1, str(done))
+                self.assertRegex(done.stderr, rf"cannot understand what container {re.escape(version)} says: ")
+                self.assertNotIn("left behind", done.stderr)
+                self.assertEqual([call[0] for call in self.mac.calls() if call[0] in ("create", "delete")], ["create", "delete"])
+                self.assertEqual(self.mac.names(), [])
+                self.assertEqual(self.ok("list", "-o", "json").json()["items"], [])
+
+    def test_another_thing_that_is_not_found_is_no_container_that_is_gone(self):
+        self.running()
+        self.mac.fault("inspect plugin")
+        self.assertEqual(self.shown(), "unknown")
+        self.assert_ended(self.run_cli("start", "w"), 1, stderr="plugin 'container-inspect' not found")
+        self.mac.fault()
+        self.assertEqual(len(self.mac.names()), 1)
+
     def assert_refused_without_change(self, fault, said):
         self.mac.fault(fault)
         for command in (("start", "w"), ("stop", "w"), ("remove", "w")):
@@ -366,6 +387,22 @@ class Simulated(AppleTest):
         self.container("create", "--name", "aa", IMAGE, "sleep", "1000")
         self.container("start", "aa")
         self.assertEqual(self.container("exec", "aa", "echo", "--frob", "--").stdout, "--frob --\n")
+
+    def test_a_machine_whose_supervisor_is_killed_leaves_nothing_running(self):
+        self.use("1.2.2")
+        self.container("create", "--name", "aa", IMAGE, "sleep", "1000")
+        self.container("start", "aa")
+        (facts,) = [machine.facts() for machine in self.mac.machines()]
+        self.assertTrue(any("slirp4netns" in command for command in self.sandbox.processes().values()))
+        os.kill(facts["supervisor"], signal.SIGKILL)
+        self.assertEqual(self.sandbox.wait_until_no_processes(SOON), {})
+
+    def test_one_that_is_missing_cannot_be_deleted(self):
+        for version, said in (("0.9.0", r"notFound: .failed to delete one or more containers: .*aa"), ("1.2.2", "container aa not found")):
+            self.use(version)
+            done = self.container("delete", "--force", "aa")
+            self.assertEqual(done.status, 1, str(done))
+            self.assertRegex(done.stderr, said)
 
     def test_exec_on_a_terminal_has_its_size_and_status(self):
         self.use("1.2.2")

@@ -31,7 +31,7 @@ class Mac:
         (self.folder / "version").write_text(version)
 
     def fault(self, *lines):
-        """Lines "COMMAND KIND"; kinds: hang, xpc, half-json, other-shape. None: all is well."""
+        """Lines "COMMAND KIND"; kinds: hang, xpc, half-json, other-shape, plugin (another thing is not found). None: all is well."""
         (self.folder / "faults").write_text("\n".join(lines) + "\n")
 
     def services(self, running):

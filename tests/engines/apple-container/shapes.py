@@ -13,7 +13,8 @@ SOURCE = {
     "image": "derived: description of an image up to 0.12, the image resource from 1.0",
     "status text": "derived; reported: apple/container#1280 for the words when it is down",
     "status json": "derived: flat from 0.10; reported: container-ui#13 and #14 for the parts since 1.4.1",
-    "no such container": "derived: an empty list up to 0.12, status 1 from 1.0",
+    "no such container": "derived: an empty list up to 0.12, status 1 from 1.0; delete names all that are missing in an older and the one in a newer form, and "
+                         "where one became the other is not known",
     "network none": "reported: ironcurtain#371: refused by 1.0.0, works in 1.1.0",
     "single files": "reported: container-compose#51: from 0.9.0; apple/container#301 for the words before",
     "socket in a shared folder": "reported: ironcurtain#371: cannot be connected to; the plugin does not need one",

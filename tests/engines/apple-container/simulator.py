@@ -95,6 +95,8 @@ class Simulator:
             hang()
         if fault == "xpc":
             raise Refused('interrupted: "XPC connection error: Connection interrupted"')
+        if fault == "plugin":
+            raise Refused(f"plugin 'container-{command[0]}' not found")
         self.half = fault == "half-json"
         self.other = fault == "other-shape"
         if command[0] != "system":
@@ -246,6 +248,8 @@ class Simulator:
 
     def do_delete(self, options, words):
         for name in self.chosen(options, words):
+            if self.config(name) is None and not self.at_least("1.0"):
+                raise Refused(f'notFound: "failed to delete one or more containers: ["{name}"]"')
             _, machine = self.need(name)
             if machine.running():
                 if not options.get("force"):

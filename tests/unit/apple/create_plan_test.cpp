@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_CASE(flags_come_before_the_image_and_the_program_after_it) {
 BOOST_AUTO_TEST_CASE(limits_ports_and_the_network_are_in_the_tools_words) {
   const Sandbox place;
   engine::Container container = small();
-  container.cpus_milli = 2500;
+  container.cpus_milli = 2000;
   container.memory_bytes = std::int64_t{512} << 20;
   container.network = false;
   container.ports = {{80, 8080, "127.0.0.1"}, {90, 9090, "::1"}};
@@ -106,8 +106,10 @@ BOOST_AUTO_TEST_CASE(a_single_file_is_refused_where_it_cannot_be_mounted) {
 
 BOOST_AUTO_TEST_CASE(what_a_machine_cannot_have_is_refused) {
   Workspace workspace;
-  workspace.cpus_milli = 500;
-  expect_error([&] { check_limits(workspace); }, KORTEX_E_UNSUPPORTED, "cannot give the agent less than one processor: a virtual machine has whole ones");
+  for (const int cpus_milli : {500, 1500}) {
+    workspace.cpus_milli = cpus_milli;
+    expect_error([&] { check_limits(workspace); }, KORTEX_E_UNSUPPORTED, "cannot give the agent a part of a processor: a virtual machine has whole ones");
+  }
   workspace.cpus_milli = 1000;
   workspace.memory_bytes = 1 << 20;
   expect_error([&] { check_limits(workspace); }, KORTEX_E_UNSUPPORTED, "cannot run the agent in less than 200 MiB of memory: Apple's container does not");
