@@ -1,23 +1,58 @@
 """The apple-container runtime through the real binary, on the simulator. Each version of the tool lives a workspace's whole
-life; then everything that can go wrong."""
+life; then everything that can go wrong. apple_test.py [ordinary] [Test.name...]
+`ordinary`: started by root, the tests run as an ordinary user who has nothing but a directory."""
+import atexit
 import json
 import os
 import pathlib
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
+SKIPPED = 77
+ORDINARY = 54321
 sys.path[:0] = [str(HERE.parent.parent / "cli"), str(HERE)]
+
+
+def become_ordinary():
+    """On a copy of the binaries and of the simulator that everybody can reach."""
+    if os.geteuid() != 0:
+        print("only root can become somebody else, and whoever is not is one already", file=sys.stderr)
+        sys.exit(SKIPPED)
+    build = pathlib.Path(os.environ.get("KORTEX_BUILD_DIR", "build/dev"))
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="kortex-ordinary-"))
+    for part in ("bin/kortex-cli", "lib/kortex", "share/kortex"):
+        (copy / part).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (build / part).is_dir() else shutil.copy2)(build / part, copy / part)
+    shutil.copytree(HERE, copy / "simulator")
+    for folder, names, files in os.walk(copy):
+        for name in (*names, *files, "."):
+            os.chown(os.path.join(folder, name), ORDINARY, ORDINARY)
+    os.environ["KORTEX_BUILD_DIR"] = str(copy)
+    import encodings.idna  # noqa: F401  the interpreter's own folder may be closed to that user, and ours
+    import harness
+    import sandbox  # noqa: F401
+    harness.HERE = copy / "simulator"
+    os.setgroups([])
+    os.setgid(ORDINARY)
+    os.setuid(ORDINARY)
+    os.chdir("/")
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+
+
+if sys.argv[1:2] == ["ordinary"]:
+    sys.argv.pop(1)
+    become_ordinary()
 from harness import IMAGE, VERSIONS, Mac  # noqa: E402
 from machine import missing  # noqa: E402
 from sandbox import BINARY, SOON, Pty, TestCase  # noqa: E402
-
-SKIPPED = 77
 
 
 class AppleTest(TestCase):

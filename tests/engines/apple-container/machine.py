@@ -89,6 +89,7 @@ class Machine:
         (root / "etc/passwd").write_text(f"root:x:0:0:root:/root:/bin/sh\nuser:x:{config['uid']}:{config['gid']}:user:/:/bin/sh\n")
         (root / "etc/group").write_text(f"root:x:0:\nuser:x:{config['gid']}:\n")
         boot = self.folder / "boot_id"
+        boot.unlink(missing_ok=True)
         boot.write_text(f"{uuid.uuid4()}\n")  # a kernel of its own
         boot.chmod(0o444)
         out = ["bwrap", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--hostname", "container", "--die-with-parent",
@@ -105,7 +106,10 @@ class Machine:
                 out += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         else:
             out += ["--unshare-user", "--uid", str(config["uid"]), "--gid", str(config["gid"])]
-        out += ["--proc", "/proc", "--ro-bind", str(boot), "/proc/sys/kernel/random/boot_id", "--dev", "/dev"]
+        out += ["--proc", "/proc", "--ro-bind", str(boot), "/proc/sys/kernel/random/boot_id"]
+        # With a /dev of its own, an ordinary user's machine would be in a user namespace inside the one that its network belongs to, and
+        # neither the network nor exec could be brought in.
+        out += ["--dev", "/dev"] if ROOT_USER else ["--dev-bind", "/dev", "/dev", "--tmpfs", "/dev/shm"]
         for mount in config["mounts"]:
             if mount["type"] == "tmpfs":
                 out += ["--perms", "1777", "--tmpfs", mount["destination"]]
