@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 SKIPPED = 77
@@ -431,6 +432,15 @@ class Simulated(AppleTest):
         self.assertTrue(any("slirp4netns" in command for command in self.sandbox.processes().values()))
         os.kill(facts["supervisor"], signal.SIGKILL)
         self.assertEqual(self.sandbox.wait_until_no_processes(SOON), {})
+
+    def test_a_machine_that_ends_while_it_is_being_stopped_is_stopped(self):
+        import machine
+        ended = subprocess.Popen(["true"])
+        handle = os.pidfd_open(ended.pid)
+        ended.wait()
+        (self.sandbox.path / "machine.json").write_text(json.dumps({"pid": ended.pid}))
+        with unittest.mock.patch("os.pidfd_open", return_value=handle):
+            machine.Machine(self.sandbox.path).stop(1)
 
     def test_one_that_is_missing_cannot_be_deleted(self):
         for version, said in (("0.9.0", r"notFound: .failed to delete one or more containers: .*aa"), ("1.2.2", "container aa not found")):

@@ -179,9 +179,10 @@ class Machine:
         except ProcessLookupError:
             self.await_end()
             return
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
-        if not select.select([handle], [], [], seconds)[0]:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may end by itself meanwhile
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+            if not select.select([handle], [], [], seconds)[0]:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
         os.close(handle)
         self.await_end()
 
