@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything from a clean checkout: installs what is missing, builds, runs the whole test suite.
-#   tests/run.sh [--engines] [--preset dev|asan|release] [-j N] [-- CTEST-ARGUMENT…]
+#   tests/run.sh [--engines] [--preset dev|asan|release|fuzz] [-j N] [-- CTEST-ARGUMENT…]
 # --engines also installs the engines the runtimes use, and makes a missing one a failure instead of a skip.
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-case $preset in dev | asan | release) ;; *) fail "no preset '$preset'" "tests/run.sh --preset dev" ;; esac
+case $preset in dev | asan | release | fuzz) ;; *) fail "no preset '$preset'" "tests/run.sh --preset dev" ;; esac
 
 install_missing cmake/debian-packages.txt build test
 if [ "$engines" = yes ]; then

@@ -29,6 +29,25 @@ Agent read_agent(const std::string& name, const fs::path& file, const PathVariab
   } catch (const std::system_error& error) {
     throw Error(ErrorKind::refused, "cannot read agent '" + name + "' from '" + file.string() + "': " + unreadable_because(error.code()));
   }
+  return parse_agent(text, name, file, variables);
+}
+
+/// name → file; the first directory that has a name wins.
+std::map<std::string, fs::path> agent_files(const std::vector<fs::path>& directories) {
+  std::map<std::string, fs::path> files;
+  for (const auto& directory : directories) {
+    std::error_code error;
+    for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+      const fs::path& file = entry->path();
+      if (file.extension() == ".json" && is_agent_name(file.stem().string())) files.emplace(file.stem().string(), file);
+    }
+  }
+  return files;
+}
+
+}  // namespace
+
+Agent parse_agent(std::string_view text, const std::string& name, const fs::path& file, const PathVariables& variables) {
   const JsonDocument document(text, file.string(), ErrorKind::refused);
   const JsonReader root = document.root();
   root.known({"description", "command", "model_arguments", "environment", "mounts", "ports"});
@@ -50,21 +69,6 @@ Agent read_agent(const std::string& name, const fs::path& file, const PathVariab
   if (auto ports = root.member("ports")) agent.ports = read_ports(*ports);
   return agent;
 }
-
-/// name → file; the first directory that has a name wins.
-std::map<std::string, fs::path> agent_files(const std::vector<fs::path>& directories) {
-  std::map<std::string, fs::path> files;
-  for (const auto& directory : directories) {
-    std::error_code error;
-    for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
-      const fs::path& file = entry->path();
-      if (file.extension() == ".json" && is_agent_name(file.stem().string())) files.emplace(file.stem().string(), file);
-    }
-  }
-  return files;
-}
-
-}  // namespace
 
 Agent AgentCatalog::find(const std::string& name) const {
   if (is_agent_name(name))

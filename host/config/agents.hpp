@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/configuration.hpp"
@@ -21,6 +22,9 @@ struct Agent {
   std::filesystem::path file;
   std::string error;  ///< list(): why the file cannot be used; empty: it can
 };
+
+/// From text; `file` is what messages call it. Throws Error(refused).
+[[nodiscard]] Agent parse_agent(std::string_view text, const std::string& name, const std::filesystem::path& file, const PathVariables&);
 
 class AgentCatalog {
  public:

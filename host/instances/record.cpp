@@ -197,7 +197,7 @@ std::string serialize(const Record& record) {
   root.add("runtime", Members()
                           .add("name", record.runtime)
                           .add("version", record.runtime_version)
-                          .add("abi_major", record.abi_major, 0)
+                          .add("abi_major", record.abi_major, -1)
                           .add("abi_minor", record.abi_minor, 0)
                           .add("instance_id", record.instance_id)
                           .add("options", record.spec.options)
@@ -250,8 +250,8 @@ Record parse_record(std::string_view given, const std::string& file) {
   const auto paths = root.required("paths");
   record.spec.source_path = paths.required("source").view();
   record.spec.config_path = paths.required("configuration").view();
-  record.spec.target_path = record.spec.source_path;
   read(paths, "target", record.spec.target_path);
+  if (record.spec.target_path.empty()) record.spec.target_path = record.spec.source_path;
   if (auto timestamps = root.member("timestamps")) {
     read(*timestamps, "created", record.created_ms, 0, any);
     read(*timestamps, "started", record.started_ms, 0, any);

@@ -24,7 +24,7 @@ class Handler {
   [[nodiscard]] bool complete(std::string_view id) const {
     const Summary& s = m_summary;
     return m_schema >= 1 && m_schema <= Record::schema && m_id == id && s.created_ms >= 0 && s.started_ms >= 0 && m_has_name && m_has_key &&
-           m_has_source && m_has_configuration && m_has_runtime;
+           m_has_source && m_has_configuration && m_has_runtime && is_level(s.isolation);
   }
   [[nodiscard]] std::string_view phase() const { return m_phase; }
 
@@ -88,6 +88,13 @@ class Handler {
   bool on_comment(json::string_view, json::error_code&) { return true; }
 
  private:
+  /// The whole parser has an answer to the others, and to there being none.
+  static bool is_level(std::string_view isolation) {
+    for (const Isolation level : {Isolation::none, Isolation::process, Isolation::container, Isolation::microvm})
+      if (to_string(level) == isolation) return true;
+    return false;
+  }
+
   /// What the value after the last key must be; `nothing`: only the whole parser reads it.
   enum class Wanted { anything, text, number, section, nothing };
   enum class Section { root, paths, timestamps, runtime, guarantees, other };
@@ -125,7 +132,10 @@ class Handler {
     m_number = &number;
   }
   void want(Section section) {
-    m_wanted = Wanted::section;
+    const unsigned bit = 1u << static_cast<unsigned>(section);
+    // The second of two takes the place of the first, with all that was in there.
+    m_wanted = (m_sections & bit) != 0 ? Wanted::nothing : Wanted::section;
+    m_sections |= bit;
     m_named = section;
   }
 
@@ -173,6 +183,7 @@ class Handler {
   TextPool& m_pool;
   std::size_t m_depth = 0;
   Section m_section = Section::other, m_named = Section::other;
+  unsigned m_sections = 0;  ///< a bit for each that has been seen
   Wanted m_wanted = Wanted::anything;
   std::string_view* m_text = nullptr;
   const std::string_view* m_alike = nullptr;
@@ -210,6 +221,7 @@ Summary summary_of(const Entry& entry) {
 }
 
 bool read_summary(std::string_view text, std::string_view id, const Summary& last, Summary& summary, TextPool& pool) {
+  if (text.size() > JsonDocument::max_size) return false;
   json::parse_options options;
   options.max_depth = JsonDocument::max_depth;
   json::basic_parser<Handler> parser(options, last, summary, pool);

@@ -1,6 +1,7 @@
 #include "engine/instance_view.hpp"
 
 #include <charconv>
+#include <limits>
 
 #include <kortex/json.hpp>
 
@@ -16,6 +17,11 @@ std::uint16_t port_number(std::string_view text) {
 }
 
 std::string bind_of(const std::string& address) { return address.empty() ? "0.0.0.0" : address; }
+
+/// Go's zero time is far below zero here, and nothing is as late as the last milliseconds there are.
+std::int64_t ms_of(std::int64_t seconds) {
+  return seconds > 0 && seconds <= std::numeric_limits<std::int64_t>::max() / 1000 ? seconds * 1000 : 0;
+}
 
 std::string label_at(const json::value& labels, const char* name) {
   const json::object* object = labels.if_object();
@@ -95,7 +101,7 @@ Instance from_docker_list(const json::value& entry) {
   out.id = text_at(entry, {"Id"});
   out.state = state_of(text_at(entry, {"State"}));
   out.status = text_at(entry, {"Status"});
-  out.created_ms = number_at(entry, {"Created"}) * 1000;
+  out.created_ms = ms_of(number_at(entry, {"Created"}));
   if (out.state == State::stopped) out.exit_code = exit_code_in(out.status);
   for (const json::value& port : array_at(entry, {"Ports"}))
     if (const auto on_host = number_at(port, {"PublicPort"}); on_host != 0)
@@ -112,10 +118,9 @@ Instance from_libpod_list(const json::value& entry) {
   out.state = state_of(text_at(entry, {"State"}));
   out.pid = number_at(entry, {"Pid"});
   out.created_ms = time_ms(text_at(entry, {"Created"}));
-  // Go's zero time is far below zero here.
-  if (const std::int64_t started = number_at(entry, {"StartedAt"}); started > 0) out.started_ms = started * 1000;
+  out.started_ms = ms_of(number_at(entry, {"StartedAt"}));
   if (out.state == State::stopped) {
-    if (const std::int64_t ended = number_at(entry, {"ExitedAt"}); ended > 0) out.finished_ms = ended * 1000;
+    out.finished_ms = ms_of(number_at(entry, {"ExitedAt"}));
     out.exit_code = static_cast<int>(number_at(entry, {"ExitCode"}, -1));
   }
   if (out.state == State::running)

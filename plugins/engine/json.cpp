@@ -13,7 +13,10 @@ std::int64_t time_ms(std::string_view text) {
   int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
   const std::string copy(text);
   if (std::sscanf(copy.c_str(), "%d-%d-%dT%d:%d:%d%n", &year, &month, &day, &hour, &minute, &second, &used) < 6) return 0;
-  if (year < 1970) return 0;
+  const auto within = [](int value, int least, int most) { return value >= least && value <= most; };
+  if (!within(year, 1970, 9999) || !within(month, 1, 12) || !within(day, 1, 31) || !within(hour, 0, 23) || !within(minute, 0, 59) ||
+      !within(second, 0, 60))
+    return 0;
   std::tm parts{};
   parts.tm_year = year - 1900;
   parts.tm_mon = month - 1;

@@ -18,6 +18,8 @@ bool buffer_append(struct buffer *, const void *data, size_t size);
 void buffer_consume(struct buffer *, size_t size);
 void buffer_free(struct buffer *);
 
-static inline const unsigned char *buffer_front(const struct buffer *b) { return b->data + b->start; }
+static inline const unsigned char *buffer_front(const struct buffer *b) {
+  return b->data ? b->data + b->start : NULL;
+}
 
 #endif

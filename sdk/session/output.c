@@ -119,7 +119,13 @@ static void end_sequence(struct replayer *r, const kortex_terminal *before, unsi
 }
 
 static void replay_byte(struct replayer *r, unsigned char c) {
-  const kortex_terminal before = r->terminal;
+  kortex_terminal before = r->terminal;
+  if (before.state == KORTEX_TERMINAL_STRING_ESCAPE && c != '\\') {
+    /* Cut short by another sequence, which some terminals take for the end of it: it may be a question. */
+    before.state = KORTEX_TERMINAL_ESCAPE;
+    r->sequence[0] = 0x1b;
+    r->length = 1;
+  }
   kortex_terminal_byte(&r->terminal, c);
   const bool was = before.state != KORTEX_TERMINAL_GROUND, is = r->terminal.state != KORTEX_TERMINAL_GROUND;
   if (!was && !is) {

@@ -176,8 +176,11 @@ inline Client::Client(Fd in, Fd out, int timeout_ms) : m_in(std::move(in)), m_ou
 }
 
 inline void Client::rethrow(const Frame& frame) {
-  throw Error(static_cast<kortex_status>(detail::get_u32(frame.payload, 0)),
-              frame.payload.size() > 4 ? frame.payload.substr(4) : "the session refused");
+  // An error that calls itself a success is still one: whoever answers may be no holder of ours.
+  const std::uint32_t code = detail::get_u32(frame.payload, 0);
+  const std::string text = frame.payload.size() > 4 ? std::string(frame.payload.c_str() + 4) : std::string();
+  const bool known = code >= KORTEX_E_FAILED && code <= KORTEX_E_INTERNAL;
+  throw Error(known ? static_cast<kortex_status>(code) : KORTEX_E_BACKEND, text.empty() ? "the session refused" : text);
 }
 
 inline void Client::send(std::uint8_t type, const std::string& payload) {

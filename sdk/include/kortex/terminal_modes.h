@@ -161,8 +161,7 @@ static inline void kortex_terminal_byte(kortex_terminal *t, uint8_t c) {
         return;
       }
       kortex_terminal_begin_(t, KORTEX_TERMINAL_ESCAPE); /* the string was cut short by another sequence */
-      kortex_terminal_escape_(t, c);
-      return;
+      break;
     default: break;
   }
   if (c == 0x1b) {
