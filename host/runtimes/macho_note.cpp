@@ -104,7 +104,7 @@ NoteResult read_part(const Part& part, const ByteReader& read, MachoMachine mach
 /// Of a file for several processors.
 NoteResult choose_part(std::uint64_t file_size, const ByteReader& read, MachoMachine machine, bool wide, Part& chosen) {
   std::array<char, 8> header{};
-  if (!read(0, header.data(), header.size())) return truncated();
+  if (!fits(0, header.size(), file_size) || !read(0, header.data(), header.size())) return truncated();
   const std::uint32_t count = big_32(&header[4]);
   if (count > max_parts) return refuse(Status::truncated, "it is for too many machines");
   const std::size_t entry_size = wide ? 32 : 20;

@@ -5,8 +5,8 @@
 
 #include "invariant.hpp"
 
-using namespace kortex;
 using namespace kortex::engine;
+namespace fuzz = kortex::fuzz;
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text = fuzz::text_of(data, size);
@@ -15,8 +15,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   json::error_code error;
   const json::value document = json::parse({text.data(), text.size()}, error);
   if (error) return 0;
-  for (const Instance& instance : {from_inspect(document), from_docker_list(document), from_libpod_list(document)}) {
-    for (const Forward& forward : instance.forwards) fuzz::require(!forward.bind.empty(), "a forward has an address");
+  for (const kortex::Instance& instance : {from_inspect(document), from_docker_list(document), from_libpod_list(document)}) {
+    for (const kortex::Forward& forward : instance.forwards) fuzz::require(!forward.bind.empty(), "a forward has an address");
     if (instance.details_json.empty()) continue;
     (void)json::parse(instance.details_json, error);
     fuzz::require(!error, "details are JSON");
