@@ -206,13 +206,36 @@ Words before_separator(const Words& args) {
   return Words(args.begin(), std::find(args.begin(), args.end(), "--"));
 }
 
+const OptionSpec* find_letter(const Command* command, char letter) {
+  const auto among = [letter](std::span<const OptionSpec> options) -> const OptionSpec* {
+    for (const OptionSpec& option : options)
+      if (option.letter == letter) return &option;
+    return nullptr;
+  };
+  const OptionSpec* own = command != nullptr ? among(command->options) : nullptr;
+  return own != nullptr ? own : among(global_options());
+}
+
+/// "-qojson": what is left of the word behind `-o`, which may stand behind letters that take no value.
+std::optional<std::string_view> output_value(const Command* command, std::string_view word) {
+  if (word.size() < 2 || word[0] != '-' || word[1] == '-') return std::nullopt;
+  for (std::size_t at = 1; at < word.size(); ++at) {
+    const OptionSpec* option = find_letter(command, word[at]);
+    if (option == nullptr) return std::nullopt;
+    if (!option->value.empty()) return option->name == "output" ? std::optional(word.substr(at + 1)) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 bool asks_for_json(const Words& args) {
   const Words words = before_separator(args);
+  const Command* const command = locate(words).command;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    if (words[i] == "-ojson" || words[i] == "--output=json") return true;
-    if ((words[i] == "-o" || words[i] == "--output") && i + 1 < words.size() && words[i + 1] == "json") return true;
+    const std::optional<std::string_view> value = output_value(command, words[i]);
+    if (words[i] == "--output=json" || value == "json") return true;
+    if ((words[i] == "--output" || value == "") && i + 1 < words.size() && words[i + 1] == "json") return true;
   }
   return false;
 }

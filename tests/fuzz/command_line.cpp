@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cli/commands.hpp"
 #include "invariant.hpp"
 #include "system/error.hpp"
 

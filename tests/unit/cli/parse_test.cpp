@@ -107,6 +107,9 @@ BOOST_AUTO_TEST_CASE(never_shows_control_characters_of_what_was_typed) {
 BOOST_AUTO_TEST_CASE(knows_json_is_wanted_though_the_words_make_no_sense) {
   BOOST_TEST(asks_for_json({"nonsense", "-o", "json"}));
   BOOST_TEST(asks_for_json({"--output=json"}));
+  BOOST_TEST(asks_for_json({"list", "-qojson"}));
+  BOOST_TEST(asks_for_json({"list", "-qo", "json"}));
+  BOOST_TEST(!asks_for_json({"list", "-qx", "json"}));
   BOOST_TEST(!asks_for_json({"exec", "w", "--", "kubectl", "-o", "json"}));
 }
 
