@@ -186,6 +186,11 @@ Response Connection::exchange(const Call& call, const Request& request, const Si
 }
 
 std::optional<Connection::Stream> Connection::hijack(const Call& call, Request request, Response& refusal) {
+  // Given away or left in the middle of an answer: no request can follow on it.
+  struct Guard {
+    Fd& socket;
+    ~Guard() { socket.reset(); }
+  } guard{m_socket};
   request.more_headers += "Connection: Upgrade\r\nUpgrade: tcp\r\n";
   send(call, head_of(request) + request.body);
   // The parser must not see what follows the head: it is no HTTP any more.
@@ -211,7 +216,6 @@ std::optional<Connection::Stream> Connection::hijack(const Call& call, Request r
     if (error && error != http::error::need_more) not_http(error);
     if (parser.is_done() || !receive(call)) break;
   }
-  m_socket.reset();
   return std::nullopt;
 }
 

@@ -49,7 +49,7 @@ void frame_reader_free(struct frame_reader *r) {
 }
 
 struct frame_fields fields_of(const struct frame *f) {
-  return (struct frame_fields){f->payload, f->payload + f->length, false};
+  return (struct frame_fields){f->payload, f->length ? f->payload + f->length : f->payload, false};
 }
 
 uint16_t field_u16(struct frame_fields *s) {

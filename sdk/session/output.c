@@ -128,8 +128,10 @@ static void replay_byte(struct replayer *r, unsigned char c) {
   }
   kortex_terminal_byte(&r->terminal, c);
   const bool was = before.state != KORTEX_TERMINAL_GROUND, is = r->terminal.state != KORTEX_TERMINAL_GROUND;
+  /* enquiry; bell, unless it ends a string: a terminal obeys them within sequences, too */
+  if (c == 0x05 || (c == 0x07 && before.state != KORTEX_TERMINAL_STRING)) return;
   if (!was && !is) {
-    if (c != 0x07 && c != 0x05) emit(r, &c, 1); /* bell; enquiry */
+    emit(r, &c, 1);
     return;
   }
   const bool restarted = is && c == 0x1b && before.state != KORTEX_TERMINAL_STRING;
