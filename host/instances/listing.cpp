@@ -1,5 +1,7 @@
 #include "instances/listing.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -17,6 +19,12 @@ namespace {
 
 constexpr std::size_t at_a_time = 64;
 
+/// Those we may use; std::thread::hardware_concurrency() reads a file for it.
+std::size_t processors() {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<std::size_t>(CPU_COUNT(&set)) : 1;
+}
+
 [[noreturn]] void fail(const std::filesystem::path& root, int error) {
   throw Error(ErrorKind::failed, "cannot read the store '" + root.string() + "': " + reason_of(error));
 }
@@ -28,24 +36,29 @@ bool is_before(const Summary* a, const Summary* b) {
 
 }  // namespace
 
-Listing::Listing(const std::filesystem::path& root) {
+Listing::Listing(const std::filesystem::path& root, const std::function<void(const Summary&)>& first) {
   m_parts.resize(1);
-  std::vector<std::string_view> ids;
-  try {
-    for_each_entry(workspaces_of(root), [&](std::string_view name) {
-      if (is_workspace_id(name)) ids.push_back(m_parts.front().pool.keep(name));
-    });
-  } catch (const std::system_error& error) {
-    fail(root, error.code().value());
-  }
-  if (ids.empty()) return;
   const Fd directory = open_workspaces(root);
   if (!directory) {
     if (errno == ENOENT) return;
     fail(root, errno);
   }
+  std::vector<std::string_view> ids;
+  try {
+    for_each_entry(workspaces_of(root), [&](std::string_view name) {
+      if (!is_workspace_id(name)) return;
+      ids.push_back(m_parts.front().pool.keep(name));
+      if (ids.size() > 1 || !first) return;
+      TextPool pool;
+      Summary summary;
+      if (RecordReader(root, directory.get()).read(ids.front(), Summary(), summary, pool)) first(summary);
+    });
+  } catch (const std::system_error& error) {
+    fail(root, error.code().value());
+  }
+  if (ids.empty()) return;
   // Starting a thread costs as much as reading some ten records.
-  const std::size_t workers = std::clamp<std::size_t>(std::min<std::size_t>(std::thread::hardware_concurrency(), ids.size() / 100), 1, 4);
+  const std::size_t workers = std::clamp<std::size_t>(std::min<std::size_t>(processors(), ids.size() / 100), 1, 4);
   m_parts.resize(workers);
   std::atomic<std::size_t> next{0};
   const auto work = [&](Part& part) {

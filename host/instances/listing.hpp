@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "instances/summary.hpp"
@@ -12,8 +13,9 @@ namespace kortex::host {
 class Listing {
  public:
   Listing() = default;
-  /// By creation time, then name. Reads in parallel. Throws Error only when the store itself cannot be read.
-  explicit Listing(const std::filesystem::path& root);
+  /// By creation time, then name. Reads in parallel. Throws Error only when the store itself cannot be read. `first`: gets one
+  /// of them before the others are read, and before any thread is; may be empty.
+  explicit Listing(const std::filesystem::path& root, const std::function<void(const Summary&)>& first = {});
   Listing(Listing&&) = default;
   Listing& operator=(Listing&&) = default;
 

@@ -12,25 +12,20 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config/agents.hpp"
+#include "instances/manager_context.hpp"
+#include "instances/observation.hpp"
 #include "instances/record.hpp"
 #include "instances/store.hpp"
 #include "runtimes/registry.hpp"
 #include "runtimes/runtime.hpp"
 
 namespace kortex::host {
-
-/// What its runtime says of a workspace.
-struct Observed {
-  State state = State::unknown;  ///< asked of the runtime just now
-  Instance instance;             ///< what it said; empty when it could not be asked
-  std::string problem;           ///< why the state is unknown or what is wrong; empty: nothing
-  std::string hint;
-};
 
 /// A workspace with its live state.
 struct Workspace : Observed {
@@ -39,6 +34,7 @@ struct Workspace : Observed {
 
 /// All of them: what was stored, and what was observed of each, in the same order.
 struct Workspaces {
+  std::unique_ptr<Observation> observation;  ///< whose children may still be ending
   Listing stored;
   std::vector<Observed> observed;
 };
@@ -62,16 +58,6 @@ struct InitResult {
   std::vector<std::string> warnings;
 };
 
-/// The command's surroundings, injected.
-struct ManagerContext {
-  std::string cwd, home;
-  std::function<std::optional<std::string>(const std::string&)> getenv;
-  std::function<RuntimeContext(const std::string& runtime_name)> runtime_context;  ///< progress and log included
-  std::function<void(const std::string&)> notice;   ///< one line for the user on stderr ("waiting for …")
-  std::function<void(const std::string&)> warning;  ///< "warning:" on stderr
-  std::chrono::milliseconds timeout{0};             ///< --timeout; zero: the defaults per operation
-};
-
 class Manager {
  public:
   Manager(Store store, Registry registry, AgentCatalog agents, ManagerContext context);
@@ -87,8 +73,8 @@ class Manager {
   };
   Removed remove(const std::string& workspace, bool force);
   Record rename(const std::string& workspace, const std::string& new_name);
-  /// All, or one, with live state.
-  Workspaces list();
+  /// All, or one, with live state. `meanwhile`: called with what was stored while the runtimes are asked; may be empty.
+  Workspaces list(const std::function<void(const Listing&)>& meanwhile = {});
   Workspace show(const std::string& workspace);
   /// `start_first`: a stopped one is started, with a notice. argv empty: the agent's session.
   ExecEnd terminal(const std::string& workspace, ExecRequest, bool start_first);
@@ -118,7 +104,6 @@ class Manager {
   void take_started(const Claim&, Record&, const Runtime&, const Instance&) const;  ///< stores what start() said
   void create_again(const Claim&, Record&, const Runtime&) const;
   [[noreturn]] void undo_init(Claim, const Record&, const Runtime&, const Error&) const;
-  std::vector<Observed> observe(const std::vector<const Summary*>&) const;
   Record running(const std::string& workspace, bool start_first);
 
   Store m_store;

@@ -2,6 +2,7 @@
 // then a runtime works. Whatever fails after that takes itself back.
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -19,19 +20,28 @@ namespace {
 
 /// An agent brings mounts that are pleasant and not necessary (its credentials, its program). Where the runtime
 /// cannot mount, it goes without.
-void add_agent_mounts(Plan& plan, const Guarantees& guarantees) {
-  std::size_t left_out = 0;
-  std::vector<Mount> mounts;
-  for (auto& mount : plan.agent_mounts) {
-    const bool already_seen = guarantees.isolation == Isolation::none && mount.host == mount.target;
-    if (!mount.optional || can_mount(mount, guarantees)) mounts.push_back(std::move(mount));
-    else if (!already_seen) ++left_out;
-  }
+bool is_mounted(const Mount& mount, const Guarantees& guarantees) { return !mount.optional || can_mount(mount, guarantees); }
+
+/// What is registered, given what the runtime says.
+WorkspaceSpec settled(const Plan& plan, const Runtime::Assessment& assessed) {
+  WorkspaceSpec spec = plan.spec;
+  spec.options = assessed.options.instance;
+  spec.global_options = assessed.options.global;
+  spec.mounts.clear();
+  for (const Mount& mount : plan.agent_mounts)
+    if (is_mounted(mount, assessed.guarantees)) spec.mounts.push_back(mount);
   // The configuration's come last: of two mounts, one inside the other, it has the last word.
-  mounts.insert(mounts.end(), plan.spec.mounts.begin(), plan.spec.mounts.end());
-  plan.spec.mounts = std::move(mounts);
-  if (left_out > 0)
-    plan.warnings.push_back("the runtime cannot mount what agent '" + plan.spec.agent_name + "' would like to have: its settings and credentials on this machine are not visible in the instance");
+  spec.mounts.insert(spec.mounts.end(), plan.spec.mounts.begin(), plan.spec.mounts.end());
+  return spec;
+}
+
+void warn_of_unmounted(const Plan& plan, const Guarantees& guarantees, std::vector<std::string>& warnings) {
+  const auto unseen = [&](const Mount& mount) {
+    const bool seen_anyway = guarantees.isolation == Isolation::none && mount.host == mount.target;
+    return !is_mounted(mount, guarantees) && !seen_anyway;
+  };
+  if (std::any_of(plan.agent_mounts.begin(), plan.agent_mounts.end(), unseen))
+    warnings.push_back("the runtime cannot mount what agent '" + plan.spec.agent_name + "' would like to have: its settings and credentials on this machine are not visible in the instance");
 }
 
 /// What is wrong with an option of the configuration is told with its place there. Whose it is, is found out by giving
@@ -108,74 +118,84 @@ InitResult Manager::init(const InitRequest& request) {
   record.name = request.name.value_or(name_from_path(plan.spec.source_path));
   // Taken names are told before a runtime is asked anything; add() decides.
   const std::string available = m_store.available_name(record.name, request.name);
-  const Runtime runtime(file, m_context.runtime_context(request.runtime));
-  Runtime::Assessment assessed;
-  try {
-    assessed = runtime.assess(plan.spec, plan.runtime_options, m_context.cwd, timeout(timeouts::assess));
-  } catch (const Error& error) {
-    tell_place_of_option(error, plan, runtime, m_context.cwd, timeout(timeouts::assess));
-  }
-  add_agent_mounts(plan, assessed.guarantees);
-  refuse_uncovered(uncovered(plan.spec, plan.network_stated, request.require, assessed.guarantees), request.runtime);
-
-  record.spec = std::move(plan.spec);
-  record.spec.options = assessed.options.instance;
-  record.spec.global_options = assessed.options.global;
-  record.project = record.spec.project;
+  record.project = plan.spec.project;
   record.model = request.model.value_or("");
   record.runtime = request.runtime;
-  record.runtime_version = assessed.description.version;
+  record.require = request.require;
   if (file.descriptor) {
     record.abi_major = file.descriptor->abi_major;
     record.abi_minor = file.descriptor->abi_minor;
   }
-  record.guarantees = std::move(assessed.guarantees);
-  record.require = request.require;
-  record.created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  result.warnings = std::move(plan.warnings);
+  result.warnings = plan.warnings;
+  const Runtime runtime(file, m_context.runtime_context(request.runtime));
+  bool assessed = false;
+  const auto take = [&](const Runtime::Assessment& assessment) {
+    assessed = true;
+    record.spec = settled(plan, assessment);
+    warn_of_unmounted(plan, assessment.guarantees, result.warnings);
+    refuse_uncovered(uncovered(record.spec, plan.network_stated, request.require, assessment.guarantees), request.runtime);
+    record.runtime_version = assessment.description.version;
+    record.guarantees = assessment.guarantees;
+    record.created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  };
   if (request.dry_run) {
+    try {
+      take(runtime.assess(plan.spec, plan.runtime_options, m_context.cwd, timeout(timeouts::assess)));
+    } catch (const Error& error) {
+      if (assessed) throw;
+      tell_place_of_option(error, plan, runtime, m_context.cwd, timeout(timeouts::assess));
+    }
     record.name = available;
     record.id = random_id();
     record.key = key_for(record.name, record.id);
     return result;
   }
 
-  record.phase = Phase::creating;
-  Claim claim = m_store.add(record, request.name);
+  std::optional<Claim> claim;
   // The disk is slower than a short start, and files that a runtime makes wait for it: it is only waited for while a
   // runtime takes its time, or at the end.
   bool durable = false;
-  const auto meanwhile = [&] {
-    if (!std::exchange(durable, true)) m_store.make_durable(claim);
+  Runtime::Founding founding;
+  founding.settle = [&plan](const Runtime::Assessment& assessment) { return settled(plan, assessment); };
+  founding.enlist = [&](const Runtime::Assessment& assessment) {
+    take(assessment);
+    record.phase = Phase::creating;
+    claim = m_store.add(record, request.name);
+    return Runtime::Founding::Enlisted{{record.key, {}, record.name, claim->runtime_directory().string()}, claim->lock_descriptor()};
   };
-  Runtime::Started made;
+  founding.meanwhile = [&] {
+    if (!std::exchange(durable, true)) m_store.make_durable(*claim);
+  };
+  founding.start = request.start;
+  // Killed between create and start, the workspace is one whose init was killed: its instance is found by key.
+  if (request.start) founding.env = agent_environment(plan.spec);
+  founding.assess_timeout = timeout(timeouts::assess);
+  founding.create_timeout = timeout(timeouts::create);
+  founding.start_timeout = timeout(timeouts::start);
+  Runtime::Founded made;
   try {
-    const InstanceRef ref{record.key, {}, record.name, claim.runtime_directory().string()};
-    // Killed between the two, the workspace is one whose init was killed: its instance is found by key.
-    if (request.start)
-      made = runtime.create_and_start(ref, record.spec, assessed.options.secret, agent_environment(record.spec), timeout(timeouts::create),
-                                      timeout(timeouts::start), meanwhile);
-    else
-      made.created = runtime.create(ref, record.spec, assessed.options.secret, timeout(timeouts::create), meanwhile);
+    made = runtime.found(plan.spec, plan.runtime_options, m_context.cwd, founding);
     record.instance_id = made.created.id;
     record.state = State::stopped;
     record.info_json = made.created.details_json;
     record.forwards = made.created.forwards;
     record.phase = Phase::none;
     if (!request.start) {
-      m_store.write(claim, record, durable ? Durability::now : Durability::none);
-      meanwhile();
+      m_store.write(*claim, record, durable ? Durability::now : Durability::none);
+      founding.meanwhile();
     }
   } catch (const Error& error) {
-    undo_init(std::move(claim), record, runtime, error);
+    if (claim) undo_init(std::move(*claim), record, runtime, error);
+    if (assessed) throw;
+    tell_place_of_option(error, plan, runtime, m_context.cwd, timeout(timeouts::assess));
   }
   if (!request.start) return result;
   try {
     if (made.failure) throw Error(*made.failure);
-    take_started(claim, record, runtime, made.started);
-    meanwhile();
+    take_started(*claim, record, runtime, made.started);
+    founding.meanwhile();
   } catch (const Error& error) {
-    keep_error(claim, record, error);
+    keep_error(*claim, record, error);
     throw;
   }
   return result;

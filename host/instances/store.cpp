@@ -298,7 +298,7 @@ Entry Store::read(const std::string& id) const {
   throw Error(ErrorKind::no_workspace, "no workspace '" + short_id(id) + "' any more");
 }
 
-Listing Store::list() const { return Listing(m_root); }
+Listing Store::list(const std::function<void(const Summary&)>& first) const { return Listing(m_root, first); }
 
 std::vector<std::string> Store::names() const {
   try {

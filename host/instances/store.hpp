@@ -34,6 +34,8 @@ class Claim {
   [[nodiscard]] const std::string& id() const { return m_id; }
   [[nodiscard]] const std::filesystem::path& directory() const { return m_directory; }
   [[nodiscard]] std::filesystem::path runtime_directory() const { return m_directory / "runtime"; }
+  /// See FileLock::descriptor().
+  [[nodiscard]] int lock_descriptor() const { return m_lock.descriptor(); }
   /// Tells those who wait for the claim what it is held for. Phase::none: nothing in particular.
   void announce(Phase phase) const { m_lock.note(to_string(phase)); }
 
@@ -74,7 +76,8 @@ class Store {
   [[nodiscard]] Entry read(const std::string& id) const;
 
   /// Every workspace, by creation time then name. Reads in parallel. Throws only when the store itself cannot be read.
-  [[nodiscard]] Listing list() const;
+  /// `first`: see Listing.
+  [[nodiscard]] Listing list(const std::function<void(const Summary&)>& first = {}) const;
   /// All names, unordered, without reading records (completion, suggestions).
   [[nodiscard]] std::vector<std::string> names() const;
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "runtimes/answer.hpp"
 #include "runtimes/text.hpp"
 
 namespace kortex::host {
@@ -173,6 +174,7 @@ struct ChildCall::State {
   ChildCallInputs inputs;
   std::mutex mutex;
   std::string scratch, last_id;
+  Fd held;  ///< the parent's, see Answer
   std::atomic<std::int64_t> last_asked{-1};
   std::atomic<bool> cancelled{false};
   ProcessRunner runner;
@@ -321,6 +323,14 @@ void ChildCall::stage(std::string_view function, std::chrono::milliseconds timeo
 const std::string& ChildCall::last_instance_id() const { return m_state->last_id; }
 void ChildCall::value(std::string_view bytes) {
   m_state->send(Frame::value, [&](FrameWriter& frame) { frame.text(bytes); });
+}
+std::optional<std::string> ChildCall::ask(std::string_view question) {
+  const auto asked = std::chrono::steady_clock::now();
+  m_state->send(Frame::question, [&](FrameWriter& frame) { frame.text(question); });
+  std::optional<std::string> answer = receive_answer(m_state->inputs.answer_fd, m_state->inputs.cancel_fd, m_state->held);
+  if (std::int64_t& deadline = m_state->call.deadline_ms; deadline >= 0)
+    deadline += std::chrono::ceil<std::chrono::milliseconds>(std::chrono::steady_clock::now() - asked).count();
+  return answer;
 }
 void ChildCall::error(const Error& error) {
   m_state->send(Frame::error, [&](FrameWriter& frame) {

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +32,7 @@ struct ChildCallInputs {
   const RuntimeContext* context = nullptr;
   std::int64_t deadline_ms = -1;
   int cancel_fd = -1, resize_fd = -1, signal_fd = -1;
+  int answer_fd = -1;
   int terminal_in = -1, terminal_out = -1, terminal_err = -1;
 };
 
@@ -51,6 +52,8 @@ class ChildCall {
   /// The backend's id in the last instance that the plugin reported; "" when that had none.
   [[nodiscard]] const std::string& last_instance_id() const;
   void value(std::string_view bytes);
+  /// Waits for what the parent answers (OperationSpec::answer); that time is not the plugin's. nullopt: the call is cancelled.
+  [[nodiscard]] std::optional<std::string> ask(std::string_view question);
   void error(const Error&);
   void threw(std::string_view what);
   void done(kortex_status);

@@ -19,6 +19,7 @@ enum class Frame : std::uint8_t {
   failure,    ///< i32 code, text message, hint, detail: fail()
   json,       ///< text: result()
   value,      ///< bytes: what the body of the operation hands back
+  question,   ///< bytes: ask(); the child waits for the answer
   error,      ///< i32 kind, text message, hint, detail: the host's own Error
   threw,      ///< text: an exception left the plugin
   started,    ///< i64 pid: a program in a process group of its own

@@ -33,6 +33,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kill_after_deadline{2000};
 constexpr milliseconds kill_after_cancel{10000};
 constexpr milliseconds close_within{2000};
+constexpr milliseconds deadline_slack{50};  ///< the child counts from when it tells of a stage, we from when we hear of it
 constexpr milliseconds meanwhile_after{100};
 constexpr milliseconds three_interrupts_within{2000};
 constexpr milliseconds idle_again{200};
@@ -41,6 +42,8 @@ constexpr std::size_t max_detail = 64 * 1024;
 constexpr std::size_t max_json = 64 * 1024;
 constexpr std::size_t noise_kept = 64 * 1024;
 constexpr std::size_t read_size = 64 * 1024;
+constexpr std::size_t large_answer = 64 * 1024;
+constexpr int roomy_pipe = 1024 * 1024;
 
 class SharedMapping {
  public:
@@ -109,6 +112,8 @@ struct Report {
     std::string message, hint, detail;
   };
   std::string stage = "load";
+  std::string work = "load";  ///< the last stage that was not only the end
+  bool answered = false;
   std::optional<Failure> failure;
   std::optional<Error> error;
   std::optional<std::string> threw;
@@ -123,11 +128,14 @@ class Operation {
   Operation& operator=(const Operation&) = delete;
   ~Operation() {
     if (m_pid <= 0) return;
-    kill();
-    reap();
+    if (!m_spec.ends_later || !m_seen.status || !ends_in_time()) kill();
+    check_end(reap());
+    kill_programs();
   }
 
   [[nodiscard]] bool ended() const { return m_pid <= 0; }
+  [[nodiscard]] bool works() const { return !ended() && !(m_spec.ends_later && m_seen.status); }
+  [[nodiscard]] bool waits_for_answer() const { return !ended() && m_spec.answer && !m_seen.answered; }
 
   // ------------------------------------------------------------------ waiting
 
@@ -194,7 +202,13 @@ class Operation {
   }
 
   [[nodiscard]] std::exception_ptr take_exception() { return std::exchange(m_exception, nullptr); }
-  [[nodiscard]] OperationResult take_result() { return std::move(m_result); }
+  [[nodiscard]] OperationResult take_result() {
+    if (!ended() && m_seen.status) {
+      m_result.stage = m_seen.work;
+      conclude_status(*m_seen.status);
+    }
+    return std::move(m_result);
+  }
 
  private:
   void start(const sigset_t& mask) {
@@ -205,7 +219,9 @@ class Operation {
       m_signals = Pipe::make(O_NONBLOCK);
       if (m_spec.streams == Streams::terminal) m_resize = Pipe::make(O_NONBLOCK);
     }
-    if (m_spec.meanwhile) m_meanwhile_at = Clock::now() + meanwhile_after;
+    AnswerSockets answers;
+    if (m_spec.answer) answers = AnswerSockets::make();
+    if (m_spec.meanwhile && !m_spec.answer) m_meanwhile_at = Clock::now() + meanwhile_after;
     ChildStart child;
     if (m_spec.timeout > milliseconds::zero()) {
       m_timeout = m_spec.timeout;
@@ -223,6 +239,7 @@ class Operation {
     child.call.cancel_fd = cancel.read.get();
     child.call.resize_fd = m_resize.read.get();
     child.call.signal_fd = m_signals.read.get();
+    child.call.answer_fd = answers.child.get();
     child.call.terminal_in = terminal[0].get();
     child.call.terminal_out = terminal[1].get();
     child.call.terminal_err = terminal[2].get();
@@ -236,12 +253,14 @@ class Operation {
       noise.read.reset();
       m_resize.write.reset();
       m_signals.write.reset();
+      answers.parent.reset();
       run_child(m_spec, child);
     }
     m_pidfd.reset(::pidfd_open(m_pid, 0));
     m_report = std::move(report.read);
     m_noise_fd = std::move(noise.read);
     m_cancel = std::move(cancel.write);
+    m_answers = std::move(answers.parent);
     ::fcntl(m_report.get(), F_SETFL, O_NONBLOCK);
     ::fcntl(m_noise_fd.get(), F_SETFL, O_NONBLOCK);
     if (!m_pidfd)
@@ -344,6 +363,7 @@ class Operation {
     switch (tag) {
       case Frame::stage: {
         m_seen.stage = clean_line(frame.text(), 32);
+        if (m_seen.stage != "close") m_seen.work = m_seen.stage;
         const milliseconds timeout(frame.number<std::int64_t>());
         if (frame.ok() && timeout.count() > 0 && !m_cancelled) {
           m_timeout = timeout;
@@ -385,6 +405,12 @@ class Operation {
         if (m_spec.on_instance) guarded([&] { m_spec.on_instance(std::move(instance)); });
         return true;
       }
+      case Frame::question: {
+        const std::string_view question = frame.text();
+        if (!frame.ok() || !m_spec.answer || std::exchange(m_seen.answered, true)) return false;
+        guarded([&] { answer(question); });
+        break;
+      }
       case Frame::failure: {
         frame.number<kortex_status>();
         Report::Failure failure;
@@ -414,6 +440,27 @@ class Operation {
       default: return false;
     }
     return frame.ok();
+  }
+
+  void check_json() {
+    if (m_result.json.empty() || is_json_object(m_result.json, max_json)) return;
+    m_result.json.clear();
+    guarded([&] {
+      log(KORTEX_LOG_WARN, title_of(*m_spec.file) + " gave a result in " + m_seen.work + " that is not a JSON object of at most 64 KiB: dropped");
+    });
+  }
+
+  void answer(std::string_view question) {
+    const Clock::time_point asked = Clock::now();
+    check_json();
+    const Answer answer = m_spec.answer(question, m_result.json);
+    m_result.json.clear();
+    // Who is asked about thousands answers while we are busy with what is known of them already.
+    if (answer.bytes.size() > large_answer) ::fcntl(m_report.get(), F_SETPIPE_SZ, roomy_pipe);
+    send_answer(m_answers, answer);
+    const Clock::time_point now = Clock::now();
+    if (m_deadline) m_deadline = m_due = *m_deadline + (now - asked);
+    if (m_spec.meanwhile) m_meanwhile_at = now + meanwhile_after;
   }
 
   template <class Function>
@@ -446,12 +493,20 @@ class Operation {
     conclude(status);
     if (m_spec.context->verbose && !m_noise.empty())
       guarded([&] { log(KORTEX_LOG_DEBUG, clean_text(m_noise, noise_kept)); });
-    if (!m_result.json.empty() && !is_json_object(m_result.json, max_json)) {
-      m_result.json.clear();
-      guarded([&] {
-        log(KORTEX_LOG_WARN, title_of(*m_spec.file) + " gave a result in " + m_spec.function +
-                                 " that is not a JSON object of at most 64 KiB: dropped");
-      });
+    check_json();
+  }
+
+  void check_end(int status) {
+    if (!m_seen.status || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return;
+    guarded([&] { log(KORTEX_LOG_WARN, title_of(*m_spec.file) + " did not end properly in " + m_seen.stage + " (bug in the runtime)"); });
+  }
+  /// Within what is left to it for close().
+  bool ends_in_time() const {
+    pollfd fd{m_pidfd.get(), POLLIN, 0};
+    for (;;) {
+      const auto left = m_kill_at ? std::chrono::ceil<milliseconds>(*m_kill_at - Clock::now()).count() : 0;
+      const int ready = ::poll(&fd, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+      if (ready >= 0 || errno != EINTR) return ready > 0;
     }
   }
 
@@ -465,13 +520,13 @@ class Operation {
   void conclude(int status) {
     if (!m_seen.threw && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) m_seen.threw = uncaught_exception(m_noise);
     const std::string title = title_of(*m_spec.file);
-    const std::string& stage = m_result.stage = m_seen.stage;
+    const std::string& stage = m_seen.stage;
+    m_result.stage = m_seen.work;
     if (m_seen.error) {
       m_result.error = *m_seen.error;
     } else if (m_seen.status) {
       conclude_status(*m_seen.status);
-      if (!(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-        guarded([&] { log(KORTEX_LOG_WARN, title + " did not end properly in " + stage + " (bug in the runtime)"); });
+      check_end(status);
     } else if (m_killed && !m_seen.garbage) {
       if (m_interrupted)
         fail(ErrorKind::cancelled, stage + " was interrupted before " + title + " had ended it");
@@ -495,9 +550,9 @@ class Operation {
   void conclude_status(kortex_status status) {
     if (status == KORTEX_OK) return;
     const std::string title = title_of(*m_spec.file);
-    const std::string function = m_seen.stage == "close" ? m_spec.function : m_seen.stage;
+    const std::string& function = m_seen.work;
     m_result.not_found = status == KORTEX_E_NOT_FOUND;
-    const bool timed_out = m_timed_out || (m_due && Clock::now() >= *m_due);
+    const bool timed_out = m_timed_out || (m_due && Clock::now() + deadline_slack >= *m_due);
     if (timed_out && !m_interrupted && (status == KORTEX_E_CANCELLED || status == KORTEX_E_TIMEOUT)) {
       if (status != KORTEX_E_CANCELLED && m_seen.failure && !m_seen.failure->message.empty()) m_noise += m_seen.failure->message + "\n";
       fail(ErrorKind::busy, title + " did not finish " + function + " within " + duration_text(m_timeout));
@@ -516,7 +571,7 @@ class Operation {
   const OperationSpec& m_spec;
   SharedMapping m_shared;
   pid_t m_pid = -1;
-  Fd m_pidfd, m_report, m_noise_fd, m_cancel;
+  Fd m_pidfd, m_report, m_noise_fd, m_cancel, m_answers;
   Pipe m_resize, m_signals;
   std::optional<Clock::time_point> m_deadline, m_kill_at, m_meanwhile_at;
   std::optional<Clock::time_point> m_due;  ///< the deadline, remembered
@@ -565,20 +620,36 @@ void OperationResult::check() const {
   throw Error(*error);
 }
 
-std::vector<OperationResult> run_operations(const std::vector<OperationSpec>& specs) {
-  if (specs.empty()) return {};
-  occupy_standard_streams();
-  SignalWatch signals(specs.front().streams);
+struct Operations::State {
+  std::optional<SignalWatch> signals;
   std::vector<std::unique_ptr<Operation>> operations;
-  for (const OperationSpec& spec : specs) operations.push_back(std::make_unique<Operation>(spec, signals.mask_before()));
+};
 
+Operations::Operations() : m_state(std::make_unique<State>()) {}
+Operations::~Operations() = default;
+
+void Operations::start(const OperationSpec& spec) {
+  if (!m_state->signals) {
+    occupy_standard_streams();
+    m_state->signals.emplace(spec.streams);
+  }
+  m_state->operations.push_back(std::make_unique<Operation>(spec, m_state->signals->mask_before()));
+}
+
+std::vector<OperationResult> Operations::finish(std::function<void()> once_answered) {
+  const auto& operations = m_state->operations;
+  const auto none = [&](bool (Operation::*what)() const) {
+    return std::none_of(operations.begin(), operations.end(), [&](const auto& operation) { return ((*operation).*what)(); });
+  };
   std::vector<pollfd> fds;
-  while (!std::all_of(operations.begin(), operations.end(), [](const auto& operation) { return operation->ended(); })) {
-    fds.assign(1, pollfd{signals.fd(), POLLIN, 0});
+  for (;;) {
+    if (once_answered && none(&Operation::waits_for_answer)) std::exchange(once_answered, nullptr)();
+    if (none(&Operation::works)) break;
+    fds.assign(1, pollfd{m_state->signals->fd(), POLLIN, 0});
     for (const auto& operation : operations) operation->add_fds(fds);
     wait_for_event(operations, fds);
     if (fds[0].revents != 0)
-      while (const int signal = signals.next())
+      while (const int signal = m_state->signals->next())
         for (const auto& operation : operations) operation->on_signal(signal, Clock::now());
     for (std::size_t i = 0; i < operations.size(); ++i) operations[i]->handle(&fds[1 + i * Operation::fd_count]);
     for (const auto& operation : operations) operation->on_time(Clock::now());
@@ -589,6 +660,12 @@ std::vector<OperationResult> run_operations(const std::vector<OperationSpec>& sp
     results.push_back(operation->take_result());
   }
   return results;
+}
+
+std::vector<OperationResult> run_operations(const std::vector<OperationSpec>& specs) {
+  Operations operations;
+  for (const OperationSpec& spec : specs) operations.start(spec);
+  return operations.finish();
 }
 
 }  // namespace kortex::host

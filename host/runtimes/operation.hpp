@@ -4,11 +4,13 @@
 ///   report pipe  <-  frames (frames.hpp)         ChildCall
 ///   noise pipe   <-  what it prints to 1 and 2
 ///   cancel pipe  ->  readable: cancelled         kortex_call::cancel_fd
+///   answer       ->  to a question frame         ChildCall::ask()
 ///   pidfd            it has ended
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +18,7 @@
 
 #include <kortex/runtime.h>
 
+#include "runtimes/answer.hpp"
 #include "runtimes/child_call.hpp"
 #include "runtimes/runtime.hpp"
 
@@ -43,9 +46,14 @@ struct OperationSpec {
   std::function<std::optional<KeyValues>(const kortex_plugin&)> global_options;
   std::function<kortex_status(const OpenPlugin&)> body;
 
-  /// In the parent, once, when the child has been at work for a tenth of a second: a shorter call would only be disturbed.
-  /// May be empty. What it throws cancels the call and is rethrown by run_operations().
+  /// In the parent: the answer to what `body` asks with ChildCall::ask(); `json` is what result() has got by then. Empty: nothing
+  /// is asked. What it throws cancels the call and is rethrown by run_operations(); the time it takes is not the plugin's.
+  std::function<Answer(std::string_view question, const std::string& json)> answer;
+  /// In the parent, once, when the child has been at work for a tenth of a second (since it was answered, where it asks): a
+  /// shorter call would only be disturbed. May be empty. What it throws cancels the call and is rethrown by run_operations().
   std::function<void()> meanwhile;
+  /// The result counts as soon as the work is done: what is left is waited for when Operations is destroyed.
+  bool ends_later = false;
   // In the parent; may be empty. What they throw cancels the call and is rethrown by run_operations().
   std::function<void(Instance&&)> on_instance;
   std::function<void(int stream, std::string_view)> on_output;
@@ -54,7 +62,7 @@ struct OperationSpec {
 struct OperationResult {
   std::optional<Error> error;
   bool not_found = false;  ///< the error is KORTEX_E_NOT_FOUND
-  std::string stage;       ///< the plugin function that was called last
+  std::string stage;       ///< the plugin function that was called last, but for close()
   std::string json;        ///< of result(): a checked object, or empty
   std::string value;       ///< of ChildCall::value()
 
@@ -62,7 +70,25 @@ struct OperationResult {
   void check() const;
 };
 
-/// Runs them at the same time; returns when all have ended. A plugin's failure is in its result.
+/// Operations at work at the same time. A plugin's failure is in its result. Destroying it ends what has not ended.
+class Operations {
+ public:
+  Operations();
+  Operations(const Operations&) = delete;
+  Operations& operator=(const Operations&) = delete;
+  ~Operations();
+
+  /// Its child sets to work at once; the parent only takes notice in finish(). The spec outlives this.
+  void start(const OperationSpec&);
+  /// Returns when all have ended, or have done their work where that is enough. `once_answered`: called when all that ask have their answer or have ended.
+  [[nodiscard]] std::vector<OperationResult> finish(std::function<void()> once_answered = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> m_state;
+};
+
+/// start() for each, and finish().
 [[nodiscard]] std::vector<OperationResult> run_operations(const std::vector<OperationSpec>&);
 
 /// "runtime 'x' 1.2.3"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <unordered_map>
 
 #include "runtimes/description.hpp"
 #include "runtimes/operation.hpp"
@@ -111,6 +110,65 @@ kortex_status call_start(const OpenPlugin& open, const InstanceRef& ref, const W
   return open.plugin.start(open.runtime, open.call, &instance, &args);
 }
 
+/// What an assessment takes, in the child.
+class Assessor {
+ public:
+  Assessor(const WorkspaceSpec& workspace, const KeyValues& given_options, const std::string& cwd)
+      : m_workspace(workspace), m_given(given_options), m_cwd(cwd) {}
+
+  KeyValues complete(const kortex_plugin& plugin) {
+    m_description = describe_table(plugin);
+    m_options = complete_options(m_description, m_given, m_cwd);
+    return m_options.global;
+  }
+  kortex_status assess(const OpenPlugin& open, std::string& bytes) const {
+    WorkspaceSpec workspace = m_workspace;
+    workspace.options = m_options.instance;
+    workspace.global_options = m_options.global;
+    kortex_guarantees out{};
+    out.struct_size = sizeof out;
+    const WorkspaceArgs args(workspace);
+    const kortex_status status = open.plugin.guarantees(open.runtime, open.call, args.get(), &out);
+    if (status != KORTEX_OK) return status;
+    PayloadWriter writer(bytes);
+    write_guarantees(writer, out);
+    write_description(writer, m_description);
+    for (const KeyValues* options : {&m_options.instance, &m_options.global, &m_options.secret}) write_key_values(writer, *options);
+    return status;
+  }
+
+ private:
+  const WorkspaceSpec& m_workspace;
+  const KeyValues& m_given;
+  const std::string& m_cwd;
+  Description m_description;
+  CompletedOptions m_options;
+};
+
+Runtime::Assessment read_assessment(const PluginFile& file, std::string_view bytes, std::string_view json) {
+  FrameReader in(bytes);
+  Runtime::Assessment assessment;
+  assessment.guarantees = read_guarantees(in, json);
+  assessment.description = read_description(in);
+  for (KeyValues* options : {&assessment.options.instance, &assessment.options.global, &assessment.options.secret})
+    *options = read_key_values(in);
+  if (!in.ok()) damaged(file, "guarantees");
+  return assessment;
+}
+
+std::string ref_bytes(const InstanceRef& ref) {
+  std::string bytes;
+  PayloadWriter(bytes).text(ref.key).text(ref.id).text(ref.name).text(ref.state_dir);
+  return bytes;
+}
+
+InstanceRef read_ref(std::string_view bytes) {
+  FrameReader in(bytes);
+  InstanceRef ref;
+  for (std::string* text : {&ref.key, &ref.id, &ref.name, &ref.state_dir}) *text = in.text();
+  return ref;
+}
+
 using ExecFunction = kortex_status (*)(kortex_runtime*, const kortex_call*, const kortex_ref*, const kortex_exec_args*,
                                        kortex_exit*);
 
@@ -178,44 +236,19 @@ ProbeResult Runtime::probe(const KeyValues& global_options, Timeout timeout) con
   return probe_result(run_operations(one).front());
 }
 
-Runtime::Assessment Runtime::assess(WorkspaceSpec workspace, const KeyValues& given_options, const std::string& cwd,
+Runtime::Assessment Runtime::assess(const WorkspaceSpec& workspace, const KeyValues& given_options, const std::string& cwd,
                                     Timeout timeout) const {
   OperationSpec spec = prepare(*this, "guarantees", timeout, no_options);
-  CompletedOptions completed;  // of the child
-  Description described;       // of the child
-  spec.global_options = [&](const kortex_plugin& plugin) -> std::optional<KeyValues> {
-    described = describe_table(plugin);
-    completed = complete_options(described, given_options, cwd);
-    return completed.global;
-  };
+  Assessor assessor(workspace, given_options, cwd);
+  spec.global_options = [&](const kortex_plugin& plugin) { return assessor.complete(plugin); };
   spec.body = [&](const OpenPlugin& open) {
-    workspace.options = completed.instance;
-    workspace.global_options = completed.global;
-    kortex_guarantees out{};
-    out.struct_size = sizeof out;
-    const WorkspaceArgs args(workspace);
-    const kortex_status status = open.plugin.guarantees(open.runtime, open.call, args.get(), &out);
-    if (status != KORTEX_OK) return status;
     std::string bytes;
-    PayloadWriter writer(bytes);
-    write_guarantees(writer, out);
-    write_description(writer, described);
-    write_key_values(writer, completed.instance);
-    write_key_values(writer, completed.global);
-    write_key_values(writer, completed.secret);
-    open.child.value(bytes);
+    const kortex_status status = assessor.assess(open, bytes);
+    if (status == KORTEX_OK) open.child.value(bytes);
     return status;
   };
   const OperationResult result = perform(std::move(spec));
-  FrameReader in(result.value);
-  Assessment assessment;
-  assessment.guarantees = read_guarantees(in, result.json);
-  assessment.description = read_description(in);
-  assessment.options.instance = read_key_values(in);
-  assessment.options.global = read_key_values(in);
-  assessment.options.secret = read_key_values(in);
-  if (!in.ok()) damaged(m_file, "guarantees");
-  return assessment;
+  return read_assessment(m_file, result.value, result.json);
 }
 
 Guarantees Runtime::guarantees(const WorkspaceSpec& workspace, Timeout timeout) const {
@@ -239,40 +272,52 @@ Guarantees Runtime::guarantees(const WorkspaceSpec& workspace, Timeout timeout) 
   return guarantees;
 }
 
-Instance Runtime::create(const InstanceRef& ref, const WorkspaceSpec& workspace, const KeyValues& secret_options,
-                         Timeout timeout, const std::function<void()>& meanwhile) const {
+Instance Runtime::create(const InstanceRef& ref, const WorkspaceSpec& workspace, const KeyValues& secret_options, Timeout timeout) const {
   OperationSpec spec = prepare(*this, "create", timeout, workspace.global_options);
-  spec.meanwhile = meanwhile;
   spec.body = [&](const OpenPlugin& open) { return call_create(open, ref, workspace, secret_options); };
   return perform_for_one(std::move(spec), ref.key);
 }
 
-Runtime::Started Runtime::create_and_start(const InstanceRef& ref, const WorkspaceSpec& workspace, const KeyValues& secret_options,
-                                           const std::vector<std::string>& env, Timeout create, Timeout start,
-                                           const std::function<void()>& meanwhile) const {
-  OperationSpec spec = prepare(*this, "create", create, workspace.global_options);
-  spec.meanwhile = meanwhile;
+Runtime::Founded Runtime::found(const WorkspaceSpec& workspace, const KeyValues& given_options, const std::string& cwd,
+                                const Founding& founding) const {
+  OperationSpec spec = prepare(*this, "guarantees", founding.assess_timeout, no_options);
+  Assessor assessor(workspace, given_options, cwd);
+  spec.global_options = [&](const kortex_plugin& plugin) { return assessor.complete(plugin); };
   spec.body = [&](const OpenPlugin& open) {
-    if (const kortex_status status = call_create(open, ref, workspace, secret_options); status != KORTEX_OK) return status;
-    InstanceRef made = ref;
-    made.id = open.child.last_instance_id();
-    open.child.value("created");  // the last stage is the same for whatever failed: close
-    open.child.stage("start", start);
-    return call_start(open, made, workspace, env);
+    std::string bytes;
+    if (const kortex_status status = assessor.assess(open, bytes); status != KORTEX_OK) return status;
+    const std::optional<std::string> answer = open.child.ask(bytes);
+    if (!answer) return kortex_status{KORTEX_E_CANCELLED};
+    InstanceRef ref = read_ref(*answer);
+    const Assessment assessment = read_assessment(m_file, bytes, {});
+    const WorkspaceSpec settled = founding.settle(assessment);
+    open.child.stage("create", founding.create_timeout);
+    const kortex_status created = call_create(open, ref, settled, assessment.options.secret);
+    if (created != KORTEX_OK || !founding.start) return created;
+    ref.id = open.child.last_instance_id();
+    open.child.stage("start", founding.start_timeout);
+    return call_start(open, ref, settled, founding.env);
   };
+  Founding::Enlisted enlisted;
+  spec.answer = [&](std::string_view question, const std::string& json) {
+    enlisted = founding.enlist(read_assessment(m_file, question, json));
+    return Answer{ref_bytes(enlisted.ref), enlisted.lock};
+  };
+  spec.meanwhile = founding.meanwhile;
   std::vector<Instance> reported;
   spec.on_instance = [&](Instance&& instance) { reported.push_back(std::move(instance)); };
-  const PluginFile& file = *spec.file;
   std::vector<OperationSpec> one;
   one.push_back(std::move(spec));
   OperationResult result = std::move(run_operations(one).front());
-  if (result.value != "created") result.check();
-  expect_one(file, "create", reported.empty() ? 0 : 1, reported.empty() ? std::string() : reported.front().key, ref.key);
-  Started outcome;
+  if (result.stage != "start") result.check();
+  const std::size_t by_create = founding.start ? std::min<std::size_t>(reported.size(), 1) : reported.size();
+  expect_one(m_file, "create", by_create, by_create == 0 ? std::string() : reported.front().key, enlisted.ref.key);
+  Founded outcome;
   outcome.created = std::move(reported.front());
+  if (!founding.start) return outcome;
   try {
     result.check();
-    expect_one(file, "start", reported.size() - 1, reported.back().key, ref.key);
+    expect_one(m_file, "start", reported.size() - 1, reported.back().key, enlisted.ref.key);
     outcome.started = std::move(reported.back());
   } catch (const Error& error) {
     outcome.failure = error;
@@ -371,72 +416,6 @@ ExecEnd Runtime::wait(const InstanceRef& ref, const WorkspaceSpec& workspace, Ti
     return status;
   };
   return read_exec_end(perform(std::move(spec)).value);
-}
-
-std::vector<QueryResult> query(std::vector<Query> queries, std::chrono::milliseconds timeout) {
-  struct Collected {
-    std::unordered_map<std::string_view, std::size_t> places;  // of keys in the refs; made for the first answer out of turn
-    std::size_t turn = 0;
-    std::vector<bool> seen;
-    std::string surplus;  // the first key nobody asked for, or asked for once and reported twice
-    std::size_t count = 0;
-
-    std::optional<std::size_t> place_of(std::string_view key, const std::vector<kortex_ref>& refs) {
-      if (turn < refs.size() && key == refs[turn].key) return turn++;
-      if (places.empty())
-        for (std::size_t i = 0; i < refs.size(); ++i) places.emplace(refs[i].key, i);
-      const auto place = places.find(key);
-      if (place == places.end()) return std::nullopt;
-      turn = place->second + 1;
-      return place->second;
-    }
-  };
-  std::vector<QueryResult> results(queries.size());
-  std::vector<Collected> collected(queries.size());
-  std::vector<OperationSpec> specs;
-  for (std::size_t i = 0; i < queries.size(); ++i) {
-    const Query& asked = queries[i];
-    Collected& state = collected[i];
-    QueryResult& result = results[i];
-    result.instances.resize(asked.refs.size());
-    state.seen.resize(asked.refs.size());
-    OperationSpec spec = prepare(asked.file, asked.context, "inspect", timeout, asked.global_options);
-    spec.body = [&asked](const OpenPlugin& open) {
-      std::vector<const kortex_ref*> pointers;
-      pointers.reserve(asked.refs.size());
-      for (const kortex_ref& ref : asked.refs) pointers.push_back(&ref);
-      return open.plugin.inspect(open.runtime, open.call, pointers.data(), pointers.size());
-    };
-    spec.on_instance = [&state, &result, &asked](Instance&& instance) {
-      const std::optional<std::size_t> place = state.place_of(instance.key, asked.refs);
-      if (!place || state.seen[*place]) {
-        if (state.surplus.empty()) state.surplus = instance.key.empty() ? "?" : instance.key;
-        if (!place) return;
-      } else {
-        ++state.count;
-      }
-      state.seen[*place] = true;
-      result.instances[*place] = std::move(instance);
-    };
-    specs.push_back(std::move(spec));
-  }
-  std::vector<OperationResult> ended = run_operations(specs);
-  for (std::size_t i = 0; i < queries.size(); ++i) {
-    QueryResult& result = results[i];
-    for (std::size_t j = 0; j < result.instances.size(); ++j)
-      if (!collected[i].seen[j]) result.instances[j].key = queries[i].refs[j].key;
-    result.error = std::move(ended[i].error);
-    if (result.error) continue;
-    const std::string title = title_of(queries[i].file);
-    if (collected[i].count < queries[i].refs.size())
-      result.error = Error(ErrorKind::failed, title + " reported " + std::to_string(collected[i].count) + " of " +
-                                                  std::to_string(queries[i].refs.size()) +
-                                                  " instances in inspect (bug in the runtime)");
-    else if (!collected[i].surplus.empty())
-      result.error = Error(ErrorKind::failed, title + " reported instance '" + collected[i].surplus +
-                                                  "' once too often in inspect (bug in the runtime)");
-  }
-  return results;
 }
 
 std::vector<ProbeResult> probe_all(const std::vector<Runtime>& runtimes, std::chrono::milliseconds timeout) {

@@ -5,7 +5,7 @@
 /// stdout never reach ours; and the child notices when the caller dies (it sees a cancelled call, then is
 /// killed).
 ///
-/// Threads: functions fork, so call them while no other thread runs. query() is the one that works on
+/// Threads: functions fork, so call them while no other thread runs. Inquiry (inquiry.hpp) is for
 /// several runtimes at once, with one child each.
 #pragma once
 
@@ -156,22 +156,36 @@ class Runtime {
     CompletedOptions options;
     Guarantees guarantees;
   };
-  [[nodiscard]] Assessment assess(WorkspaceSpec spec_without_options, const KeyValues& given_options,
+  [[nodiscard]] Assessment assess(const WorkspaceSpec& spec_without_options, const KeyValues& given_options,
                                   const std::string& cwd, Timeout) const;
   [[nodiscard]] Guarantees guarantees(const WorkspaceSpec&, Timeout) const;
-  /// `meanwhile`: done in this process while the runtime works, if that takes longer than a tenth of a second; what it
-  /// throws ends that, and is thrown.
-  [[nodiscard]] Instance create(const InstanceRef&, const WorkspaceSpec&, const KeyValues& secret_options, Timeout,
-                                const std::function<void()>& meanwhile = {}) const;
-  /// create(), and at once start() of what it made, in one child: half of a short start's cost is the child.
-  struct Started {
+  [[nodiscard]] Instance create(const InstanceRef&, const WorkspaceSpec&, const KeyValues& secret_options, Timeout) const;
+  /// assess(), create() of what is made of that and, if asked for, start() of it, in one child: most of what a short start
+  /// costs is the child.
+  struct Founding {
+    /// What is to be created. Called here and in the child, so that it may depend on nothing but the assessment.
+    std::function<WorkspaceSpec(const Assessment&)> settle;
+    /// Here, before create(): registers it. What it throws is thrown, and nothing is created. The lock: what the child, too,
+    /// keeps locked until it has ended.
+    struct Enlisted {
+      InstanceRef ref;
+      int lock = -1;
+    };
+    std::function<Enlisted(const Assessment&)> enlist;
+    /// Here, while the runtime creates and starts, if that takes longer than a tenth of a second; what it throws ends that, and
+    /// is thrown.
+    std::function<void()> meanwhile;
+    bool start = false;
+    std::vector<std::string> env;  ///< of the agent
+    Timeout assess_timeout{}, create_timeout{}, start_timeout{};
+  };
+  struct Founded {
     Instance created;
-    Instance started;              ///< empty when `failure` is set
+    Instance started;              ///< empty when not asked for, or when `failure` is set
     std::optional<Error> failure;  ///< of start(); create() itself throws
   };
-  [[nodiscard]] Started create_and_start(const InstanceRef&, const WorkspaceSpec&, const KeyValues& secret_options,
-                                         const std::vector<std::string>& env, Timeout create, Timeout start,
-                                         const std::function<void()>& meanwhile) const;
+  [[nodiscard]] Founded found(const WorkspaceSpec& spec_without_options, const KeyValues& given_options, const std::string& cwd,
+                              const Founding&) const;
   [[nodiscard]] Instance start(const InstanceRef&, const WorkspaceSpec&, const std::vector<std::string>& env, Timeout) const;
   [[nodiscard]] Instance stop(const InstanceRef&, const WorkspaceSpec&, const StopRequest&, Timeout) const;
   void remove(const InstanceRef&, const WorkspaceSpec&, bool force, Timeout) const;
@@ -194,21 +208,6 @@ class NotFound : public Error {
  public:
   using Error::Error;
 };
-
-/// One batch of live state. `instances` has one entry for each ref, in the refs' order; when `error` is
-/// set, those not reported before it are State::unknown.
-struct QueryResult {
-  std::vector<Instance> instances;
-  std::optional<Error> error;
-};
-struct Query {
-  PluginFile file;
-  RuntimeContext context;
-  KeyValues global_options;
-  std::vector<kortex_ref> refs;  ///< their texts outlive query(): there may be ten thousand, not to be copied
-};
-/// Asks each runtime for its instances, all at the same time, one child each. Never throws for a plugin.
-[[nodiscard]] std::vector<QueryResult> query(std::vector<Query> queries, std::chrono::milliseconds timeout);
 
 /// probe() of several at once.
 [[nodiscard]] std::vector<ProbeResult> probe_all(const std::vector<Runtime>& runtimes, std::chrono::milliseconds timeout);

@@ -29,6 +29,9 @@ class FileLock {
   /// What the owner, or the last one, noted; "" when that is nothing.
   [[nodiscard]] static std::string note_in(const std::filesystem::path& file);
 
+  /// What holds the lock as long as anybody has it open: to give it to a process that was forked before.
+  [[nodiscard]] int descriptor() const { return m_fd.get(); }
+
   /// Whether somebody holds the lock now. Needs no write access. A missing file is not locked.
   [[nodiscard]] static bool is_held(const std::filesystem::path& file);
 

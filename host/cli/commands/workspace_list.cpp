@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "cli/command.hpp"
 #include "cli/invocation.hpp"
 #include "cli/locations.hpp"
@@ -9,9 +11,6 @@
 namespace kortex::host {
 namespace {
 
-/// What is printed at one go: nothing can go wrong any more that would make it no answer.
-constexpr std::size_t at_once = 48 * 1024;
-
 Tint tint_of(State state) {
   const std::string_view published = published_state(state);
   if (published == "running") return Tint::good;
@@ -22,17 +21,6 @@ std::string below_home(const std::string& path, const std::string& home) {
   if (home.size() < 2 || !path.starts_with(home)) return path;
   if (path.size() == home.size()) return "~";
   return path[home.size()] == '/' ? '~' + path.substr(home.size()) : path;
-}
-
-void print_json(Stream& out, const Workspaces& workspaces) {
-  JsonText json;
-  json.begin_object().key("items").begin_array();
-  for (std::size_t i = 0; i < workspaces.stored.size(); ++i) {
-    add_workspace(json, workspaces.stored[i], workspaces.observed[i]);
-    if (json.size() > at_once) out << json.take_part();
-  }
-  json.end_array().end_object();
-  out << json.take();
 }
 
 std::string shown_name(const Summary& workspace) {
@@ -66,7 +54,10 @@ int run(Invocation& invocation) {
     return 0;
   }
   Manager manager = invocation.manager();
-  const Workspaces workspaces = manager.list();
+  std::optional<PreparedWorkspaces> prepared;
+  const Workspaces workspaces = manager.list([&](const Listing& stored) {
+    if (invocation.json()) prepared.emplace(stored);
+  });
   invocation.reporter().clear();
   // The same trouble of a runtime is told once, however many workspaces it has.
   std::string_view last;
@@ -76,7 +67,7 @@ int run(Invocation& invocation) {
     last = seen.problem;
   }
   if (invocation.json()) {
-    print_json(out, workspaces);
+    prepared->write(out, workspaces);
     return 0;
   }
   out << as_table(workspaces, invocation.environment(), invocation.colours());

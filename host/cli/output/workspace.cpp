@@ -8,6 +8,9 @@
 namespace kortex::host {
 namespace {
 
+/// What is printed at one go: nothing can go wrong any more that would make it no answer.
+constexpr std::size_t at_once = 48 * 1024;
+
 std::int64_t started_at(const Summary& summary, const Observed& seen) {
   return seen.instance.started_ms > 0 ? seen.instance.started_ms : summary.started_ms;
 }
@@ -149,6 +152,15 @@ void add_exposure(Fields& fields, const Record& record) {
   add_lines(fields, "exposure", record.guarantees.exposure);
 }
 
+/// As an element of the published list.
+std::string row(const Summary& stored, const Observed& seen) {
+  JsonText json;
+  json.begin_object().key("items").begin_array();
+  const std::size_t begin = json.size();
+  add_workspace(json, stored, seen);
+  return json.take_part().substr(begin);
+}
+
 }  // namespace
 
 State shown_state(State state) { return state == State::created ? State::stopped : state; }
@@ -193,7 +205,8 @@ std::vector<std::string> guarantee_names(std::uint64_t enforces) {
   return names;
 }
 
-void add_workspace(JsonText& json, const Summary& stored, const Observed& seen) {
+RowPlaces add_workspace(JsonText& json, const Summary& stored, const Observed& seen) {
+  RowPlaces places;
   // An unreadable record is a workspace still, with empty texts: a client must be able to see and remove it.
   json.begin_object()
       .member("id", stored.id)
@@ -201,7 +214,10 @@ void add_workspace(JsonText& json, const Summary& stored, const Observed& seen) 
       .member("project", stored.project)
       .member("agent", stored.agent);
   add_optional(json, "model", stored.model);
-  json.member("runtime", stored.runtime).member("state", published_state(seen.state));
+  json.member("runtime", stored.runtime).key("state");
+  places.state = json.size();
+  json.value(published_state(seen.state));
+  places.after_state = json.size();
   json.key("paths").begin_object();
   json.member("source", stored.source).member("configuration", stored.configuration).end_object();
   json.key("timestamps").begin_object().member("created", stored.created_ms);
@@ -209,6 +225,49 @@ void add_workspace(JsonText& json, const Summary& stored, const Observed& seen) 
   json.end_object();
   add_forwards(json, forwards_of(stored, seen));
   json.end_object();
+  return places;
+}
+
+PreparedWorkspaces::PreparedWorkspaces(const Listing& listing) {
+  const Observed unseen;
+  JsonText json;
+  json.begin_object().key("items").begin_array();
+  m_rows.reserve(listing.size());
+  for (std::size_t i = 0; i < listing.size(); ++i) {
+    const std::size_t begin = json.size();
+    m_rows.push_back({begin, add_workspace(json, listing[i], unseen)});
+  }
+  m_end = json.size();
+  json.end_array().end_object();
+  m_text = json.take();
+}
+
+/// What the runtime said makes no other difference than the state.
+bool PreparedWorkspaces::holds(const Summary& stored, const Observed& seen) {
+  return started_at(stored, seen) == stored.started_ms && forwards_of(stored, seen).empty();
+}
+
+void PreparedWorkspaces::write(Stream& out, const Workspaces& workspaces) const {
+  const std::string_view text = m_text;
+  std::string part(text.substr(0, m_rows.empty() ? m_end : m_rows.front().begin));
+  part.reserve(at_once + at_once / 4);
+  for (std::size_t i = 0; i < m_rows.size(); ++i) {
+    const auto& [begin, places] = m_rows[i];
+    const std::size_t end = i + 1 < m_rows.size() ? m_rows[i + 1].begin : m_end;
+    const Summary& stored = workspaces.stored[i];
+    const Observed& seen = workspaces.observed[i];
+    if (holds(stored, seen)) {
+      part.append(text.substr(begin, places.state - begin)).append("\"").append(published_state(seen.state)).append("\"");
+      part.append(text.substr(places.after_state, end - places.after_state));
+    } else {
+      if (i > 0) part += ',';
+      part += row(stored, seen);
+    }
+    if (part.size() <= at_once) continue;
+    out << part;
+    part.clear();
+  }
+  out << part.append(text.substr(m_end));
 }
 
 std::string shown_as_json(const Workspace& workspace) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/output/json.hpp"
+#include "cli/output/stream.hpp"
 #include "instances/manager.hpp"
 
 namespace kortex::host {
@@ -14,8 +15,31 @@ namespace kortex::host {
 /// One of stopped, running, error, unknown: the states that clients of the published contract know.
 [[nodiscard]] std::string_view published_state(State);
 
+/// Where the state is in a workspace's text: what differs when only that does.
+struct RowPlaces {
+  std::size_t state = 0, after_state = 0;
+};
 /// The published `Workspace`, as a value.
-void add_workspace(JsonText&, const Summary&, const Observed&);
+RowPlaces add_workspace(JsonText&, const Summary&, const Observed&);
+
+/// The published list of workspaces: its text is made while the runtimes are asked, and completed with what they said.
+class PreparedWorkspaces {
+ public:
+  explicit PreparedWorkspaces(const Listing&);
+  /// Of the same listing.
+  void write(Stream&, const Workspaces&) const;
+
+ private:
+  struct Row {
+    std::size_t begin;
+    RowPlaces places;
+  };
+  static bool holds(const Summary&, const Observed&);
+
+  std::string m_text;
+  std::vector<Row> m_rows;
+  std::size_t m_end = 0;  ///< of the last row
+};
 
 /// `show -o json`: wider, ours, `"schema": 1`.
 [[nodiscard]] std::string shown_as_json(const Workspace&);

@@ -76,18 +76,44 @@ BOOST_AUTO_TEST_CASE(passes_on_what_the_plugin_says) {
   BOOST_TEST(status_of(error) == 4);
 }
 
-BOOST_AUTO_TEST_CASE(tells_a_failed_create_from_a_failed_start_where_both_are_one_call) {
-  const auto made = [](const std::string& fault) {
-    Misbehaving plugin(fault);
-    return plugin.runtime.create_and_start(plugin.ref, plugin.workspace, {}, {}, 20000ms, 20000ms, {});
+namespace {
+
+/// assess(), create() and start() in one child.
+Runtime::Founded found(const std::string& fault, const std::function<void(const Runtime::Assessment&)>& enlisting = {}) {
+  Misbehaving plugin(fault);
+  Runtime::Founding founding;
+  founding.settle = [&](const Runtime::Assessment&) { return plugin.workspace; };
+  founding.enlist = [&](const Runtime::Assessment& assessment) {
+    if (enlisting) enlisting(assessment);
+    return Runtime::Founding::Enlisted{plugin.ref, -1};
   };
+  founding.start = true;
+  founding.assess_timeout = founding.create_timeout = founding.start_timeout = 20s;
+  return plugin.runtime.found(plugin.workspace, {{"fault", fault}}, "/", founding);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(asks_what_was_registered_before_anything_is_created) {
+  bool asked = false;
+  BOOST_TEST(found("", [&](const Runtime::Assessment& assessment) {
+               asked = true;
+               BOOST_TEST(assessment.description.name == "misbehaving");
+             }).created.id == "an-id");
+  BOOST_TEST(asked);
+  const Error refused = error_of([] { static_cast<void>(found("crash", [](const Runtime::Assessment&) { throw Error(ErrorKind::refused, "the name is taken"); })); });
+  BOOST_TEST(refused.message() == "the name is taken");
+}
+
+BOOST_AUTO_TEST_CASE(tells_a_failed_create_from_a_failed_start_where_both_are_one_call) {
+  const auto made = [](const std::string& fault) { return found(fault); };
   const Error refused = error_of([&] { static_cast<void>(made("not-found")); });
   BOOST_TEST(refused.message() == "no image 'x'");
   BOOST_TEST(refused.hint() == "pull it");
   BOOST_TEST(error_of([&] { static_cast<void>(made("crash")); }).message() == "runtime 'misbehaving' 1.2.3 crashed in create (segmentation fault)");
   BOOST_TEST(error_of([&] { static_cast<void>(made("none")); }).message() ==
              "runtime 'misbehaving' 1.2.3 reported no instance in create (bug in the runtime)");
-  const Runtime::Started fine = made("");
+  const Runtime::Founded fine = made("");
   BOOST_TEST(fine.created.id == "an-id");
 }
 
