@@ -498,7 +498,7 @@ class EngineTrouble(EngineTest):
 
     def test_an_engine_that_is_down_says_so(self):
         done = self.run_cli("runtime", "list", env=self.absent())
-        self.assertRegex(done.stdout, rf"{RUNTIME} .*not usable.*cannot reach {RUNTIME} at '.*absent.sock': no such socket")
+        self.assertRegex(done.stdout, rf"{RUNTIME} .*not usable.*cannot reach {RUNTIME} at '.*absent.sock': no such socket; hint: .+")
         done = self.run_cli("init", self.sandbox.project, "--runtime", RUNTIME, env=self.absent())
         self.assertEqual(done.status, 4, str(done))
         self.assertRegex(done.stderr, rf"cannot reach {RUNTIME}")

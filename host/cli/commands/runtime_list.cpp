@@ -22,6 +22,12 @@ std::string as_json(const std::vector<PluginFile>& files) {
   return json.take();
 }
 
+/// With what to do about it: whoever looks here wants to use it.
+std::string shown(const RuntimeState& state) {
+  const std::string hint = state.usable() || state.file.shadowed ? std::string() : state.hint();
+  return state.text() + (hint.empty() ? "" : "; hint: " + hint);
+}
+
 int run(Invocation& invocation) {
   if (invocation.json()) {
     invocation.out() << as_json(invocation.registry().scan());
@@ -32,7 +38,7 @@ int run(Invocation& invocation) {
     const std::optional<Descriptor>& descriptor = state.file.descriptor;
     table.add({state.file.name, descriptor ? descriptor->version : "-",
                descriptor ? std::to_string(descriptor->abi_major) + '.' + std::to_string(descriptor->abi_minor) : "-",
-               state.file.origin, {state.text(), state.usable() ? Tint::good : state.file.shadowed ? Tint::faint : Tint::bad}});
+               state.file.origin, {shown(state), state.usable() ? Tint::good : state.file.shadowed ? Tint::faint : Tint::bad}});
   }
   invocation.out() << table.render(invocation.colours());
   if (table.empty()) {
