@@ -58,7 +58,7 @@ std::string signature(std::size_t size) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(slim_module)
+BOOST_AUTO_TEST_SUITE(slim_modules)
 
 BOOST_AUTO_TEST_CASE(what_only_debuggers_and_tracers_want_is_dropped_and_nothing_else) {
   const std::vector<Elf64_Xword> expected{8, 0, 8, 0, 0, 8};
