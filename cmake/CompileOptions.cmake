@@ -31,7 +31,19 @@ target_compile_options(kortex_warnings INTERFACE
 
 add_library(kortex_options INTERFACE)
 target_link_libraries(kortex_options INTERFACE kortex_warnings)
-target_compile_options(kortex_options INTERFACE -fstack-protector-strong $<$<CONFIG:RelWithDebInfo,Release>:-D_FORTIFY_SOURCE=2>)
+# What makes a mistake a crash instead of a way in; tests/hardening_test.py reads it off the files. With shipped builds only: what
+# costs time, and needs an optimizer. -fcf-protection counts where the system's own libraries have it, too, which Debian's have not.
+include(CheckCCompilerFlag)
+set(KORTEX_HARDENING "")
+foreach(flag -fstack-clash-protection -fcf-protection)
+  string(MAKE_C_IDENTIFIER "KORTEX_HAS${flag}" known)
+  check_c_compiler_flag(${flag} ${known})
+  if(${known})
+    list(APPEND KORTEX_HARDENING ${flag})
+  endif()
+endforeach()
+target_compile_options(kortex_options INTERFACE -fstack-protector-strong
+  "$<$<CONFIG:RelWithDebInfo,Release>:${KORTEX_HARDENING};-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
 if(NOT APPLE)
   target_link_options(kortex_options INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()

@@ -47,11 +47,13 @@ install_missing() {
   done
   [ -n "$missing" ] || return 0
   echo "installing:$missing" >&2
-  # shellcheck disable=SC2086 # a list of words
-  plan=$(apt-get -s install --no-upgrade --no-remove --no-install-recommends $missing 2>&1) || {
+  # By itself, apt upgrades what comes of the same source as something that is new (login, for libsubid4).
+  keep='-o APT::Get::Upgrade-By-Source-Package=false --no-upgrade --no-remove --no-install-recommends'
+  # shellcheck disable=SC2086 # lists of words
+  plan=$(apt-get -s install $keep $missing 2>&1) || {
     as_root apt-get -q update >&2 || fail "cannot install$missing: apt-get update failed"
     # shellcheck disable=SC2086
-    plan=$(apt-get -s install --no-upgrade --no-remove --no-install-recommends $missing 2>&1) ||
+    plan=$(apt-get -s install $keep $missing 2>&1) ||
       fail "cannot install$missing: $(printf '%s\n' "$plan" | sed -n 's/^E: //p' | head -n 1)"
   }
   # "Inst name (new …)" is new; "Inst name [old] (new …)" would replace what is installed.
@@ -70,7 +72,7 @@ install_missing() {
   fi
   status=0
   # shellcheck disable=SC2086
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-upgrade --no-remove --no-install-recommends $missing >&2 || status=$?
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install $keep $missing >&2 || status=$?
   forget_policy
   trap - EXIT INT TERM HUP
   [ "$status" -eq 0 ] || fail "cannot install$missing: apt-get failed"

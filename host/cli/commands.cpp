@@ -21,6 +21,7 @@ extern const Command workspace_logs_command;
 extern const Command workspace_show_command;
 extern const Command workspace_rename_command;
 extern const Command workspace_wait_command;
+extern const Command workspace_prune_command;
 extern const Command runtime_list_command;
 extern const Command runtime_info_command;
 extern const Command runtime_install_command;
@@ -48,6 +49,7 @@ constexpr const Command* table[] = {
     &workspace_show_command,
     &workspace_rename_command,
     &workspace_wait_command,
+    &workspace_prune_command,
     &runtime_list_command,
     &runtime_info_command,
     &runtime_install_command,

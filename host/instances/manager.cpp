@@ -7,7 +7,10 @@
 #include <cerrno>
 #include <system_error>
 
+#include "instances/mount_rules.hpp"
 #include "instances/names.hpp"
+#include "instances/sources.hpp"
+#include "instances/store_mark.hpp"
 #include "instances/timeouts.hpp"
 #include "system/error.hpp"
 #include "system/files.hpp"
@@ -31,10 +34,6 @@ void take_over(Record& record, const Instance& instance) {
   record.forwards = instance.forwards;
   record.exit_code = instance.exit_code;
   if (!instance.details_json.empty()) record.info_json = instance.details_json;
-}
-
-bool is_up(State state) {
-  return state == State::running || state == State::starting || state == State::paused || state == State::stopping;
 }
 
 std::string unregister_hint(const std::string& name) { return "kortex-cli remove --force " + typeable(name); }
@@ -150,10 +149,11 @@ void Manager::take_started(const Claim& claim, Record& record, const Runtime& ru
 }
 
 void Manager::start_claimed(const Claim& claim, Record& record) {
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(record.spec.source_path, ignored))
+  if (are_gone(record.spec.source_path))
     throw Error(ErrorKind::failed, "cannot start workspace '" + record.name + "': its sources '" + record.spec.source_path + "' are gone",
                 "kortex-cli remove " + typeable(record.name));
+  if (const auto escape = escape_of(record.spec)) throw Error(ErrorKind::refused, "cannot start workspace '" + record.name + "': " + *escape);
+  record.spec.labels = {{store_label, instance_mark(m_store.mark(), record.runtime)}};
   make_private_directories(claim.runtime_directory());  // somebody may have tidied it away
   const Runtime runtime = runtime_for(record);
   const auto start = [&] {
@@ -262,7 +262,7 @@ Manager::Removed Manager::remove(const std::string& workspace, bool force) {
                     "kortex-cli stop " + typeable(shown));
     }
     record.phase = Phase::removing;
-    m_store.write(held, record);
+    m_store.write_if_room(held, record);
     try {
       runtime.remove(ref_of(record, held), record.spec, force || interrupted, timeout(timeouts::remove));
     } catch (const NotFound&) {
@@ -280,6 +280,30 @@ Manager::Removed Manager::remove(const std::string& workspace, bool force) {
   }
   m_store.remove(std::move(held));
   return removed;
+}
+
+void Manager::remove(const Orphan& orphan) {
+  // Its own directory went with its record; the runtime is promised one.
+  Claim lent = m_store.lend();
+  const Instance& instance = orphan.instance;
+  WorkspaceSpec spec;
+  spec.global_options = orphan.global_options;
+  const auto end = [&] {
+    const Runtime runtime(orphan.file, m_context.runtime_context(orphan.file.name));
+    try {
+      runtime.remove({instance.key, instance.id, instance.name.empty() ? instance.key : instance.name, lent.runtime_directory().string()}, spec, true,
+                     timeout(timeouts::remove));
+    } catch (const NotFound&) {
+      // Gone already: that is what was wanted.
+    }
+  };
+  try {
+    end();
+  } catch (...) {
+    m_store.drop(std::move(lent));
+    throw;
+  }
+  m_store.drop(std::move(lent));
 }
 
 Record Manager::rename(const std::string& workspace, const std::string& new_name) {

@@ -20,6 +20,7 @@
 #include "config/agents.hpp"
 #include "instances/manager_context.hpp"
 #include "instances/observation.hpp"
+#include "instances/orphans.hpp"
 #include "instances/record.hpp"
 #include "instances/store.hpp"
 #include "runtimes/registry.hpp"
@@ -76,6 +77,10 @@ class Manager {
   /// All, or one, with live state. `meanwhile`: called with what was stored while the runtimes are asked; may be empty.
   Workspaces list(const std::function<void(const Listing&)>& meanwhile = {});
   Workspace show(const std::string& workspace);
+  /// What this store's workspaces have left in runtimes.
+  Orphans orphans();
+  /// Ends and removes it, whatever it does.
+  void remove(const Orphan&);
   /// `start_first`: a stopped one is started, with a notice. argv empty: the agent's session.
   ExecEnd terminal(const std::string& workspace, ExecRequest, bool start_first);
   ExecEnd exec(const std::string& workspace, ExecRequest, bool start_first);

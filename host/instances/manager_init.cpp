@@ -10,6 +10,7 @@
 #include "instances/names.hpp"
 #include "instances/plan.hpp"
 #include "instances/requirements.hpp"
+#include "instances/store_mark.hpp"
 #include "instances/timeouts.hpp"
 #include "system/error.hpp"
 #include "system/files.hpp"
@@ -87,19 +88,17 @@ void Manager::undo_init(Claim claim, const Record& record, const Runtime& runtim
   } catch (const Error& second) {
     left = "an instance '" + record.key + "' may be left behind: " + second.message();
   }
-  const auto log = m_store.root() / "last-init.log";
-  bool logged = false;
+  std::optional<std::filesystem::path> log;
   if (!error.detail().empty() || !left.empty()) {
     try {
-      replace_file(log, record.name + ": " + error.message() + "\n" + left + (left.empty() ? "" : "\n") + "\n" + error.detail() + "\n");
-      logged = true;
-    } catch (const std::system_error&) {
+      log = m_store.keep_init_log(claim, record.name + ": " + error.message() + "\n" + left + (left.empty() ? "" : "\n") + "\n" + error.detail() + "\n");
+    } catch (const Error&) {
       // The error itself is still told.
     }
   }
   m_store.remove(std::move(claim));
   if (!left.empty() && m_context.warning) m_context.warning(left);
-  const std::string hint = error.hint().empty() && logged ? "cat " + typeable(log.string()) : error.hint();
+  const std::string hint = error.hint().empty() && log ? "cat " + typeable(log->string()) : error.hint();
   throw Error(error.kind(), error.message(), hint, error.detail());
 }
 
@@ -161,7 +160,8 @@ InitResult Manager::init(const InitRequest& request) {
     take(assessment);
     record.phase = Phase::creating;
     claim = m_store.add(record, request.name);
-    return Runtime::Founding::Enlisted{{record.key, {}, record.name, claim->runtime_directory().string()}, claim->lock_descriptor()};
+    return Runtime::Founding::Enlisted{{record.key, {}, record.name, claim->runtime_directory().string()}, claim->lock_descriptor(),
+                                      instance_mark(m_store.mark(), record.runtime)};
   };
   founding.meanwhile = [&] {
     if (!std::exchange(durable, true)) m_store.make_durable(*claim);

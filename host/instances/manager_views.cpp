@@ -6,6 +6,7 @@
 #include "instances/manager.hpp"
 #include "instances/names.hpp"
 #include "instances/observation.hpp"
+#include "instances/sources.hpp"
 #include "instances/timeouts.hpp"
 #include "system/error.hpp"
 
@@ -42,6 +43,8 @@ Workspaces Manager::list(const std::function<void(const Listing&)>& meanwhile) {
   return workspaces;
 }
 
+Orphans Manager::orphans() { return find_orphans(m_store, m_registry, m_context, timeout(timeouts::inspect)); }
+
 Workspace Manager::show(const std::string& given) {
   Workspace workspace;
   workspace.entry = m_store.read(m_store.resolve(given));
@@ -50,6 +53,10 @@ Workspace Manager::show(const std::string& given) {
   summary.state_dir = state_dir;
   Observation observation(m_store, m_registry, m_context, timeout(timeouts::inspect));
   static_cast<Observed&>(workspace) = std::move(observation.observe({&summary}).front());
+  if (summary.readable && workspace.problem.empty() && are_gone(summary.source)) {
+    workspace.problem = gone_sources(workspace.entry.name, summary.source);
+    workspace.hint = "kortex-cli remove " + std::string(is_up(workspace.state) ? "--force " : "") + typeable(workspace.entry.name);
+  }
   // Only shown: what is announced asks for nothing, even when its announcer dies.
   if (workspace.entry.record && workspace.entry.record->phase == Phase::none)
     workspace.entry.record->phase = m_store.announced(workspace.entry.id);
@@ -69,7 +76,11 @@ Record Manager::running(const std::string& workspace, bool start_first) {
       state = State::gone;
     }
   }
-  if (state == State::running || state == State::paused) return record;
+  if (state == State::running || state == State::paused) {
+    // It still has what it has: what cannot be done there tells itself, and this tells why.
+    if (are_gone(record.spec.source_path) && m_context.warning) m_context.warning(gone_sources(record.name, record.spec.source_path));
+    return record;
+  }
   if (!start_first)
     throw Error(ErrorKind::wrong_state,
                 "workspace '" + record.name + "' is " + std::string(state == State::gone || state == State::created ? "stopped" : to_string(state)),

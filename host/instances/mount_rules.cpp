@@ -1,5 +1,9 @@
 #include "instances/mount_rules.hpp"
 
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
 namespace kortex::host {
 
 namespace {
@@ -10,7 +14,27 @@ bool lies_in(const std::string& path, const std::string& directory) {
   return path.compare(0, directory.size(), directory) == 0 && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 
+/// What is there in the end; of what does not exist, as far as it does.
+std::string resolved(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::weakly_canonical(path, error);
+  return error ? path : real.string();
+}
+
 }  // namespace
+
+std::optional<std::string> escape_of(const WorkspaceSpec& spec) {
+  if (const std::string now = resolved(spec.source_path); now != spec.source_path)
+    return "cannot use the sources '" + spec.source_path + "': there is a symbolic link now, to '" + now + "'";
+  std::vector<std::string> writable{spec.source_path};
+  for (const Mount& mount : spec.mounts)
+    if (!mount.read_only) writable.push_back(mount.host);
+  for (const Mount& mount : spec.mounts)
+    for (const std::string& area : writable)
+      if (mount.host != area && lies_in(mount.host, area) && !lies_in(resolved(mount.host), resolved(area)))
+        return "cannot mount '" + mount.host + "': it leads out of '" + area + "' through a symbolic link that the agent could have made";
+  return std::nullopt;
+}
 
 std::optional<std::string> kernel_directory_of(const std::string& path) {
   if (lies_in(path, "/dev/shm") && path != "/dev/shm") return std::nullopt;

@@ -9,6 +9,16 @@ namespace kortex::host {
 
 namespace {
 
+/// Not only when it was read: whoever was at work then may be done by now, and have let go of it.
+bool is_still_in(Phase phase, const std::string& id, const Store& store) {
+  try {
+    const Entry now = store.read(id);
+    return now.record && now.record->phase == phase && !store.is_claimed(id);
+  } catch (const Error&) {
+    return false;  // it has been removed
+  }
+}
+
 /// Why a workspace is between two states: somebody is at work, or died at it.
 void explain_phase(const Summary& workspace, Observed& seen, const Store& store) {
   if (workspace.phase == Phase::none) return;
@@ -19,7 +29,7 @@ void explain_phase(const Summary& workspace, Observed& seen, const Store& store)
     seen.problem.clear();
     seen.hint.clear();
   }
-  if (claimed || !seen.problem.empty()) return;
+  if (claimed || !seen.problem.empty() || !is_still_in(workspace.phase, std::string(workspace.id), store)) return;
   const std::string name(workspace.name);
   const std::string again = workspace.phase == Phase::removing ? "remove" : workspace.phase == Phase::stopping ? "stop" : "start";
   seen.problem = "workspace '" + name + "': a kortex-cli was interrupted while " + std::string(to_string(workspace.phase)) + " it";
@@ -53,6 +63,10 @@ void take_answers(std::vector<Observed>& seen, const std::vector<const Summary*>
 }
 
 }  // namespace
+
+bool is_up(State state) {
+  return state == State::running || state == State::starting || state == State::paused || state == State::stopping;
+}
 
 Observation::Observation(const Store& store, const Registry& registry, const ManagerContext& context, std::chrono::milliseconds timeout)
     : m_store(store), m_registry(registry), m_context(context), m_inquiry(timeout) {}

@@ -24,6 +24,9 @@ struct Observed {
   std::string hint;
 };
 
+/// Something of it is alive.
+[[nodiscard]] bool is_up(State);
+
 class Observation {
  public:
   Observation(const Store&, const Registry&, const ManagerContext&, std::chrono::milliseconds timeout);

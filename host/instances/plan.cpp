@@ -138,6 +138,9 @@ Plan make_plan(const InitRequest& request, const ManagerContext& context, const 
   check_mounts(plan.agent_mounts, spec, [&](std::size_t, const char*) { return agent.file.string(); });
   check_mounts(configuration.mounts, spec, [&](std::size_t i, const char* key) { return configuration.place({"mounts", i, key}); });
   spec.mounts = configuration.mounts;
+  WorkspaceSpec all = spec;
+  all.mounts.insert(all.mounts.end(), plan.agent_mounts.begin(), plan.agent_mounts.end());
+  if (const auto escape = escape_of(all)) throw Error(ErrorKind::refused, *escape);
   for (const auto& port : agent.ports)
     if (!has_target(configuration.ports, port)) spec.ports.push_back(port);
   spec.ports.insert(spec.ports.end(), configuration.ports.begin(), configuration.ports.end());

@@ -121,6 +121,13 @@ void read(const JsonReader& from, const char* key, KeyValues& to) {
   });
 }
 
+/// What is empty is not written, so that a record with it could not be read again.
+std::string_view required_text(const JsonReader& from, std::string_view key) {
+  const JsonReader found = from.required(key);
+  if (found.view().empty()) found.fail("must not be empty");
+  return found.view();
+}
+
 void read_spec(const JsonReader& from, WorkspaceSpec& spec) {
   read(from, "argv", spec.agent_argv);
   read(from, "env", spec.env);
@@ -237,8 +244,8 @@ Record parse_record(std::string_view given, const std::string& file) {
   const auto id = root.required("id");
   record.id = id.view();
   if (!is_workspace_id(record.id)) id.fail("must be 64 hexadecimal digits");
-  record.name = root.required("name").view();
-  record.key = root.required("key").view();
+  record.name = required_text(root, "name");
+  record.key = required_text(root, "key");
   read(root, "other_name", record.other_name);
   read(root, "project", record.project);
   read(root, "agent", record.spec.agent_name);
@@ -248,8 +255,8 @@ Record parse_record(std::string_view given, const std::string& file) {
   read(root, "last_error", record.last_error);
   read(root, "exit_code", record.exit_code, -1, 255);
   const auto paths = root.required("paths");
-  record.spec.source_path = paths.required("source").view();
-  record.spec.config_path = paths.required("configuration").view();
+  record.spec.source_path = required_text(paths, "source");
+  record.spec.config_path = required_text(paths, "configuration");
   read(paths, "target", record.spec.target_path);
   if (record.spec.target_path.empty()) record.spec.target_path = record.spec.source_path;
   if (auto timestamps = root.member("timestamps")) {
@@ -258,7 +265,7 @@ Record parse_record(std::string_view given, const std::string& file) {
     read(*timestamps, "stopped", record.stopped_ms, 0, any);
   }
   const auto runtime = root.required("runtime");
-  record.runtime = runtime.required("name").view();
+  record.runtime = required_text(runtime, "name");
   read(runtime, "version", record.runtime_version);
   read(runtime, "abi_major", record.abi_major, 0, 65535);
   read(runtime, "abi_minor", record.abi_minor, 0, 65535);

@@ -37,6 +37,8 @@ std::string RecordReader::file_of(std::string_view id) const {
 RecordReader::Found RecordReader::load(std::string_view id, std::string& problem) {
   const auto unreadable = [&](int error) {
     problem = "cannot read '" + file_of(id) + "': " + reason_of(error);
+    // Nothing is wrong with the record, and nobody may be told to remove it.
+    if (error == EMFILE || error == ENFILE || error == ENOMEM) throw Error(ErrorKind::failed, problem);
     return Found::problem;
   };
   m_relative.assign(id).append("/").append(record_file);

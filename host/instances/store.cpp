@@ -13,6 +13,7 @@
 #include "instances/names.hpp"
 #include "instances/record_reader.hpp"
 #include "instances/store_layout.hpp"
+#include "instances/store_mark.hpp"
 #include "instances/tree_removal.hpp"
 #include "system/error.hpp"
 #include "system/files.hpp"
@@ -101,7 +102,9 @@ bool reserve(const fs::path& root, const std::string& name, const std::string& i
 
 /// Frees a name if it is this workspace's. Only its claim's holder may.
 void release(const fs::path& root, const std::string& name, const std::string& id) {
-  if (!name.empty() && read_name(root, name) == id) ::unlink((names_of(root) / name).c_str());
+  const fs::path link = names_of(root) / name;
+  if (!name.empty() && read_name(root, name) == id && ::unlink(link.c_str()) != 0 && errno != ENOENT)
+    throw std::system_error(errno, std::generic_category(), link.string());
 }
 
 std::string candidate(const std::string& base, std::uint64_t number) {
@@ -163,6 +166,11 @@ void delete_remains(const fs::path& directory) {
   }
 }
 
+void replace_record(const fs::path& directory, const Record& record, Durability durability) {
+  // A phase need not outlive a power cut: whoever was at work has died with it, and the runtime is asked anyway.
+  replace_file(directory / record_file, serialize(record), record.phase == Phase::none ? durability : Durability::ordered);
+}
+
 [[noreturn]] void no_workspace(const std::string& given, std::vector<std::string> names) {
   names.erase(std::remove(names.begin(), names.end(), given), names.end());  // a killed command's, which leads nowhere
   const auto close = nearest(given, names);
@@ -192,41 +200,29 @@ Claim Store::add(Record& record, const std::optional<std::string>& wanted) {
   sweep();
   const std::string what = "cannot register workspace '" + name + "'";
   try {
-    for (;;) {
-      record.id = random_id();
-      const fs::path temporary = tmp_of(m_root) / record.id;
-      if (::mkdir(temporary.c_str(), 0700) != 0) throw std::system_error(errno, std::generic_category(), temporary.string());
-      std::optional<FileLock> lock;
+    // From here on the lock protects it; whatever fails or is killed leaves remains for the next sweep.
+    Claim claim = begin();
+    record.id = claim.id();
+    const fs::path temporary = claim.directory();
+    try {
+      if (!wanted) record.name = reserve_free(m_root, record.name, record.id);
+      else if (reserve(m_root, *wanted, record.id)) record.name = *wanted;
+      else name_taken(m_root, *wanted);
       try {
-        (void)open_lock_file(temporary / "lock");
-        lock = FileLock::try_acquire(temporary / "lock");
-      } catch (const std::system_error& error) {
-        if (error.code() != std::errc::no_such_file_or_directory) throw;
-      }
-      if (!lock) continue;  // a sweep took it for remains
-
-      // From here on the lock protects it; whatever fails or is killed leaves remains for the next sweep.
-      try {
-        if (!wanted) record.name = reserve_free(m_root, record.name, record.id);
-        else if (reserve(m_root, *wanted, record.id)) record.name = *wanted;
-        else name_taken(m_root, *wanted);
-        try {
-          record.key = key_for(record.name, record.id);
-          if (::mkdir((temporary / "runtime").c_str(), 0700) != 0) throw std::system_error(errno, std::generic_category(), "mkdir");
-          replace_file(temporary / record_file, serialize(record), Durability::none);
-          const fs::path final_place = workspaces_of(m_root) / record.id;
-          if (::rename(temporary.c_str(), final_place.c_str()) != 0) throw std::system_error(errno, std::generic_category(), "rename");
-          return Claim(record.id, final_place, std::move(*lock));
-        } catch (...) {
-          ::unlink((names_of(m_root) / record.name).c_str());
-          const fs::path final_place = workspaces_of(m_root) / record.id;
-          if (is_there(final_place)) ::rename(final_place.c_str(), temporary.c_str());
-          throw;
-        }
+        record.key = key_for(record.name, record.id);
+        replace_file(temporary / record_file, serialize(record), Durability::none);
+        claim.m_directory = workspaces_of(m_root) / record.id;
+        if (::rename(temporary.c_str(), claim.m_directory.c_str()) != 0) throw std::system_error(errno, std::generic_category(), "rename");
+        return claim;
       } catch (...) {
-        if (is_there(temporary)) remove_tree(temporary, "lock");
+        ::unlink((names_of(m_root) / record.name).c_str());
+        const fs::path final_place = workspaces_of(m_root) / record.id;
+        if (is_there(final_place)) ::rename(final_place.c_str(), temporary.c_str());
         throw;
       }
+    } catch (...) {
+      if (is_there(temporary)) remove_tree(temporary, "lock");
+      throw;
     }
   } catch (const std::system_error& error) {
     rethrow(what, error);
@@ -343,10 +339,17 @@ bool Store::is_claimed(const std::string& id) const {
 
 void Store::write(const Claim& claim, const Record& record, Durability durability) const {
   try {
-    // A phase need not outlive a power cut: whoever was at work has died with it, and the runtime is asked anyway.
-    replace_file(claim.directory() / record_file, serialize(record), record.phase == Phase::none ? durability : Durability::ordered);
+    replace_record(claim.directory(), record, durability);
   } catch (const std::system_error& error) {
     rethrow("cannot store workspace '" + record.name + "'", error);
+  }
+}
+
+void Store::write_if_room(const Claim& claim, const Record& record) const {
+  try {
+    replace_record(claim.directory(), record, Durability::now);
+  } catch (const std::system_error& error) {
+    if (error.code().value() != ENOSPC && error.code().value() != EDQUOT) rethrow("cannot store workspace '" + record.name + "'", error);
   }
 }
 
@@ -386,6 +389,13 @@ void Store::write_log(const Claim& claim, const std::string& text) const {
   }
 }
 
+fs::path Store::keep_init_log(const Claim& claim, const std::string& text) const {
+  write_log(claim, text);
+  fs::path place = m_root / "last-init.log";
+  if (::rename((claim.directory() / "log").c_str(), place.c_str()) != 0) fail("cannot write '" + place.string() + "'", errno);
+  return place;
+}
+
 void Store::remove(Claim claim) const {
   try {
     const Fd directory = open_workspaces(m_root);
@@ -406,6 +416,70 @@ void Store::remove(Claim claim) const {
     }
   } catch (const std::system_error& error) {
     rethrow("cannot remove workspace '" + short_id(claim.id()) + "' from the store", error);
+  }
+}
+
+std::string Store::mark() const {
+  try {
+    if (std::string mark = read_store_mark(m_root); !mark.empty()) return mark;
+    Claim lent = lend();
+    try {
+      std::string mark = make_store_mark(m_root, lent.directory());
+      drop(std::move(lent));
+      return mark;
+    } catch (...) {
+      drop(std::move(lent));
+      throw;
+    }
+  } catch (const std::system_error& error) {
+    rethrow("cannot mark the store '" + m_root.string() + "'", error);
+  }
+}
+
+std::string Store::known_mark() const {
+  try {
+    return read_store_mark(m_root);
+  } catch (const std::system_error& error) {
+    rethrow("cannot read the store '" + m_root.string() + "'", error);
+  }
+}
+
+Claim Store::begin() const {
+  for (;;) {
+    const std::string id = random_id();
+    const fs::path directory = tmp_of(m_root) / id;
+    if (::mkdir(directory.c_str(), 0700) != 0) throw std::system_error(errno, std::generic_category(), directory.string());
+    std::optional<FileLock> lock;
+    try {
+      (void)open_lock_file(directory / "lock");
+      lock = FileLock::try_acquire(directory / "lock");
+      if (lock && ::mkdir((directory / "runtime").c_str(), 0700) != 0) throw std::system_error(errno, std::generic_category(), directory.string());
+    } catch (const std::system_error& error) {
+      if (error.code() != std::errc::no_such_file_or_directory) {
+        ::unlink((directory / "lock").c_str());
+        ::rmdir(directory.c_str());
+        throw;
+      }
+      lock.reset();
+    }
+    if (lock) return Claim(id, directory, std::move(*lock));  // else a sweep took it for remains
+  }
+}
+
+Claim Store::lend() const {
+  prepare(m_root);
+  try {
+    return begin();
+  } catch (const std::system_error& error) {
+    rethrow("cannot use the store '" + m_root.string() + "'", error);
+  }
+}
+
+void Store::drop(Claim claim) const {
+  try {
+    remove_tree(claim.directory(), "lock");
+  } catch (const std::system_error&) {
+    // The next sweep tries again.
   }
 }
 

@@ -6,8 +6,10 @@
 ///                            log             what the last failed operation said
 ///     <root>/names/<name>                    symlink "../workspaces/<id>"; creating it is the reservation
 ///     <root>/tmp/<id>/                       a workspace being registered or deleted; its lock is held
+///     <root>/last-init.log                   what the last init that failed said
 ///     <root>/runtimes/<runtime>/             a plugin's directory across instances
 ///     <root>/agents/*.json                   the user's own agents
+///     <root>/mark                            which store this is: see store_mark.hpp
 ///
 /// A workspace appears by rename from tmp/, with name and record in place, and disappears by rename back.
 /// What is found in tmp/ without its lock held is the remains of a killed command; the next command that
@@ -91,15 +93,30 @@ class Store {
 
   /// `durability`: of a record without a phase; one with a phase need not outlive a power cut.
   void write(const Claim&, const Record&, Durability durability = Durability::now) const;
+  /// The same before work that frees space, which a full disk must not keep from being done: goes without then.
+  void write_if_room(const Claim&, const Record&) const;
   void rename(const Claim&, Record&, const std::string& new_name) const;  ///< writes the record too
   void write_log(const Claim&, const std::string& text) const;
+  /// The log of a workspace whose init failed and that is about to be removed: outlives it. Returns where it is.
+  std::filesystem::path keep_init_log(const Claim&, const std::string& text) const;
   /// Frees the name and takes the workspace away; the claim ends. Works for unreadable records.
   void remove(Claim) const;
+
+  /// Which store this is, for store_label. Made when there is none.
+  [[nodiscard]] std::string mark() const;
+  /// Empty: it has none, and no instance is its.
+  [[nodiscard]] std::string known_mark() const;
+  /// A claimed directory in tmp/ that is no workspace's: for a runtime that works on an instance without one. drop() it.
+  [[nodiscard]] Claim lend() const;
+  void drop(Claim) const;
 
   /// Deletes what killed commands left in tmp/. Cheap when there is nothing.
   void sweep() const;
 
  private:
+  /// A directory in tmp/ with its lock held and runtime/ in it. Throws std::system_error.
+  [[nodiscard]] Claim begin() const;
+
   std::filesystem::path m_root;
 };
 

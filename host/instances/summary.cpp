@@ -24,7 +24,8 @@ class Handler {
   [[nodiscard]] bool complete(std::string_view id) const {
     const Summary& s = m_summary;
     return m_schema >= 1 && m_schema <= Record::schema && m_id == id && s.created_ms >= 0 && s.started_ms >= 0 && m_has_name && m_has_key &&
-           m_has_source && m_has_configuration && m_has_runtime && is_level(s.isolation);
+           m_has_source && m_has_configuration && m_has_runtime && is_level(s.isolation) && !s.name.empty() && !s.key.empty() && !s.source.empty() &&
+           !s.configuration.empty() && !s.runtime.empty();
   }
   [[nodiscard]] std::string_view phase() const { return m_phase; }
 

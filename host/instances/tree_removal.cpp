@@ -22,42 +22,53 @@ struct CloseDirectory {
 };
 
 constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-constexpr int deepest = 512;  // one descriptor each
+constexpr int deepest = 64;  // one descriptor each
 
-/// Returns the first errno, 0: all gone.
-int empty_directory(Fd directory, const std::string& keep, int depth) {
-  int first = 0;
-  const auto note = [&](int error) { first = first == 0 ? error : first; };
+/// A tree may be deeper than descriptors and stack last: what is too deep is moved up, to be removed from there.
+struct Removal {
+  int top = -1;
+  std::vector<std::string> moved;
+  int first = 0;  ///< errno; 0: all gone
+  void note(int error) { first = first == 0 ? error : first; }
+};
+
+void empty_directory(Fd directory, const std::string& keep, int depth, Removal& removal);
+
+void remove_entry(int at, const std::string& name, int depth, Removal& removal) {
+  if (::unlinkat(at, name.c_str(), 0) == 0 || errno == ENOENT) return;
+  const int error = errno;
+  struct stat status {};
+  if (::fstatat(at, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) return removal.note(error);
+  if ((status.st_mode & 0700) != 0700 && ::fchmodat(at, name.c_str(), 0700, 0) != 0) return removal.note(errno);
+  if (depth == deepest) {
+    // One of that name may have been there before.
+    for (int number = 0; number < 1'000'000; ++number) {
+      std::string up = ".removed-" + std::to_string(removal.moved.size() + static_cast<std::size_t>(number));
+      if (::renameat(at, name.c_str(), removal.top, up.c_str()) == 0) return removal.moved.push_back(std::move(up));
+      if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) break;
+    }
+    return removal.note(errno);
+  }
+  Fd inner(::openat(at, name.c_str(), flags));
+  if (!inner) return removal.note(errno);
+  empty_directory(std::move(inner), {}, depth + 1, removal);
+  if (::unlinkat(at, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) removal.note(errno);
+}
+
+void empty_directory(Fd directory, const std::string& keep, int depth, Removal& removal) {
   const int at = directory.get();
   const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(at));
-  if (!stream) return errno;
+  if (!stream) return removal.note(errno);
   (void)directory.release();
+  if (depth == 0) removal.top = at;
   std::vector<std::string> names;
   while (const dirent* entry = ::readdir(stream.get())) {
     const std::string name = entry->d_name;
     if (name != "." && name != ".." && name != keep) names.push_back(name);
   }
-  for (const auto& name : names) {
-    if (::unlinkat(at, name.c_str(), 0) == 0 || errno == ENOENT) continue;
-    const int error = errno;
-    struct stat status {};
-    if (::fstatat(at, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) {
-      note(error);
-      continue;
-    }
-    if ((status.st_mode & 0700) != 0700 && ::fchmodat(at, name.c_str(), 0700, 0) != 0) {
-      note(errno);
-      continue;
-    }
-    Fd inner(::openat(at, name.c_str(), flags));
-    if (!inner || depth == deepest) {
-      note(inner ? ELOOP : errno);
-      continue;
-    }
-    if (const int inside = empty_directory(std::move(inner), {}, depth + 1); inside != 0) note(inside);
-    if (::unlinkat(at, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) note(errno);
-  }
-  return first;
+  for (const auto& name : names) remove_entry(at, name, depth, removal);
+  if (depth == 0)
+    for (std::size_t i = 0; i < removal.moved.size(); ++i) remove_entry(at, std::string(removal.moved[i]), depth + 1, removal);
 }
 
 }  // namespace
@@ -66,8 +77,9 @@ void remove_tree(const std::filesystem::path& directory, const std::string& last
   Fd fd(::open(directory.c_str(), flags));
   if (!fd) throw std::system_error(errno, std::generic_category(), directory.string());
   if ((::fchmod(fd.get(), 0700) != 0) && errno != EPERM) throw std::system_error(errno, std::generic_category(), directory.string());
-  const int error = empty_directory(std::move(fd), last, 0);
-  if (error != 0) throw std::system_error(error, std::generic_category(), directory.string());
+  Removal removal;
+  empty_directory(std::move(fd), last, 0, removal);
+  if (removal.first != 0) throw std::system_error(removal.first, std::generic_category(), directory.string());
   ::unlink((directory / last).c_str());
   if (::rmdir(directory.c_str()) != 0) throw std::system_error(errno, std::generic_category(), directory.string());
 }

@@ -19,6 +19,7 @@ constexpr std::size_t max_line = 4096;
 constexpr std::size_t max_detail = 64 * 1024;
 constexpr std::size_t max_json = 64 * 1024;
 constexpr std::uint32_t max_forwards = 1024;
+constexpr std::uint32_t max_labels = 1024;
 constexpr std::size_t output_chunk = 256 * 1024;
 
 /// No more than is needed to see that it is too long: the string may not end at all.
@@ -45,6 +46,10 @@ void write_instance(FrameWriter& frame, const kortex_instance& instance) {
       .number(instance.finished_ms)
       .number(instance.exit_code)
       .text(bounded(instance.details_json, max_json + 1));
+  std::string_view store;
+  for (std::uint32_t i = 0; instance.labels != nullptr && i < std::min(instance.label_count, max_labels); ++i)
+    if (bounded(instance.labels[i].key, max_id) == store_label) store = bounded(instance.labels[i].value, max_id);
+  frame.text(store);
   const std::uint32_t forwards = instance.forwards == nullptr ? 0 : std::min(instance.forward_count, max_forwards);
   frame.number(forwards);
   for (std::uint32_t i = 0; i < forwards; ++i) {
@@ -87,6 +92,7 @@ bool read_instance(std::string_view payload, Instance& instance, bool& details_d
   const std::string_view details = frame.text();
   details_dropped = !details.empty() && !is_json_object(details, max_json);
   instance.details_json = details_dropped ? std::string_view() : details;
+  instance.store = clean_line(frame.text(), max_id);
   const auto forwards = frame.number<std::uint32_t>();
   instance.forwards.clear();
   for (std::uint32_t i = 0; i < forwards && frame.ok(); ++i) {

@@ -12,12 +12,14 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <new>
 #include <set>
 #include <system_error>
 #include <utility>
 
+#include "runtimes/conclusion.hpp"
 #include "runtimes/frames.hpp"
 #include "runtimes/operation_child.hpp"
 #include "runtimes/signal_watch.hpp"
@@ -60,65 +62,6 @@ class SharedMapping {
 
  private:
   SharedBuffer* m_buffer;
-};
-
-std::string crash_word(int signal) {
-  switch (signal) {
-    case SIGSEGV: return "segmentation fault";
-    case SIGABRT: return "aborted";
-    case SIGBUS: return "bus error";
-    case SIGFPE: return "arithmetic error";
-    case SIGILL: return "illegal instruction";
-    default: {
-      const char* name = ::sigabbrev_np(signal);
-      return name == nullptr ? "signal " + std::to_string(signal) : "SIG" + std::string(name);
-    }
-  }
-}
-
-ErrorKind kind_of(kortex_status status) {
-  switch (status) {
-    case KORTEX_E_UNAVAILABLE: return ErrorKind::no_runtime;
-    case KORTEX_E_STATE: return ErrorKind::wrong_state;
-    case KORTEX_E_TIMEOUT:
-    case KORTEX_E_BUSY: return ErrorKind::busy;
-    case KORTEX_E_INVALID:
-    case KORTEX_E_UNSUPPORTED:
-    case KORTEX_E_PERMISSION: return ErrorKind::refused;
-    case KORTEX_E_CANCELLED: return ErrorKind::cancelled;
-    default: return ErrorKind::failed;
-  }
-}
-
-std::string duration_text(milliseconds time) {
-  if (time.count() % 1000 != 0) return std::to_string(time.count()) + " ms";
-  return std::to_string(time.count() / 1000) + " s";
-}
-
-/// An exception that nobody could catch ends in abort(), and the C++ library prints it first. Its text, or "" when it has none.
-std::optional<std::string> uncaught_exception(std::string_view noise) {
-  constexpr std::string_view announcement = "terminate called after throwing an instance of '", what = "what():  ";
-  const std::size_t announced = noise.rfind(announcement);
-  if (announced == std::string_view::npos) return std::nullopt;
-  const std::size_t start = noise.find(what, announced);
-  if (start == std::string_view::npos) return "";
-  const std::string_view text = noise.substr(start + what.size());
-  return clean_line(text.substr(0, text.find('\n')), max_message);
-}
-
-/// What the child reported, as far as it is to be remembered.
-struct Report {
-  struct Failure {
-    std::string message, hint, detail;
-  };
-  std::string stage = "load";
-  std::string work = "load";  ///< the last stage that was not only the end
-  bool answered = false;
-  std::optional<Failure> failure;
-  std::optional<Error> error;
-  std::optional<std::string> threw;
-  std::optional<kortex_status> status;
-  bool garbage = false;
 };
 
 class Operation {
@@ -204,18 +147,34 @@ class Operation {
   [[nodiscard]] std::exception_ptr take_exception() { return std::exchange(m_exception, nullptr); }
   [[nodiscard]] OperationResult take_result() {
     if (!ended() && m_seen.status) {
-      m_result.stage = m_seen.work;
-      conclude_status(*m_seen.status);
+      conclude(*m_spec.file, m_seen, ending(std::nullopt), m_result);
     }
     return std::move(m_result);
   }
 
  private:
   void start(const sigset_t& mask) {
+    try {
+      start_child(mask);
+    } catch (const std::system_error& error) {
+      throw not_started(error.code().value());
+    }
+  }
+
+  [[nodiscard]] Error not_started(int error) const {
+    const std::string reason = error == EAGAIN ? "no more processes are allowed (ulimit -u)" : reason_of(error);
+    return {ErrorKind::failed, "cannot start a process for " + title_of(*m_spec.file) + ": " + reason};
+  }
+
+  void start_child(const sigset_t& mask) {
     Pipe report = Pipe::make(), noise = Pipe::make(), cancel = Pipe::make();
     std::array<Fd, 3> terminal;
     if (m_spec.streams != Streams::none) {
-      for (int fd = 0; fd < 3; ++fd) terminal[static_cast<std::size_t>(fd)].reset(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+      for (int fd = 0; fd < 3; ++fd) {
+        terminal[static_cast<std::size_t>(fd)].reset(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+        if (!terminal[static_cast<std::size_t>(fd)] && errno != EBADF)  // it may be closed; it may not be lost
+          throw std::system_error(errno, std::generic_category(), "cannot pass on a stream");
+      }
       m_signals = Pipe::make(O_NONBLOCK);
       if (m_spec.streams == Streams::terminal) m_resize = Pipe::make(O_NONBLOCK);
     }
@@ -245,8 +204,7 @@ class Operation {
     child.call.terminal_err = terminal[2].get();
 
     m_pid = ::fork();
-    if (m_pid < 0)
-      throw Error(ErrorKind::failed, "cannot start a process for " + title_of(*m_spec.file) + ": " + reason_of(errno));
+    if (m_pid < 0) throw not_started(errno);
     if (m_pid == 0) {
       // The ends that are the parent's: while we had them, we would not see it close them.
       report.read.reset();
@@ -263,8 +221,12 @@ class Operation {
     m_answers = std::move(answers.parent);
     ::fcntl(m_report.get(), F_SETFL, O_NONBLOCK);
     ::fcntl(m_noise_fd.get(), F_SETFL, O_NONBLOCK);
-    if (!m_pidfd)
-      throw Error(ErrorKind::failed, "cannot watch a process for " + title_of(*m_spec.file) + ": " + reason_of(errno));
+    if (!m_pidfd) {  // no destructor follows a constructor that fails, and the operation must not go on unseen
+      const int error = errno;
+      ::kill(m_pid, SIGKILL);
+      ::waitpid(m_pid, nullptr, 0);
+      throw Error(ErrorKind::failed, "cannot watch a process for " + title_of(*m_spec.file) + ": " + reason_of(error));
+    }
   }
 
   static void tell(const Fd& to, unsigned char byte) {
@@ -303,10 +265,9 @@ class Operation {
 
   /// What it prints is kept up to a limit, the newest.
   void read_noise(bool all) {
-    std::array<char, read_size> chunk;
     std::size_t total = 0;
     while (m_noise_fd && total < 16 * noise_kept) {
-      const ssize_t n = ::read(m_noise_fd.get(), chunk.data(), chunk.size());
+      const ssize_t n = ::read(m_noise_fd.get(), m_chunk.get(), read_size);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && errno == EAGAIN) return;
       if (n <= 0) {
@@ -314,7 +275,7 @@ class Operation {
         return;
       }
       total += static_cast<std::size_t>(n);
-      m_noise.append(chunk.data(), static_cast<std::size_t>(n));
+      m_noise.append(m_chunk.get(), static_cast<std::size_t>(n));
       if (m_noise.size() > 2 * noise_kept) m_noise.erase(0, m_noise.size() - noise_kept);
       if (!all) return;
     }
@@ -322,19 +283,26 @@ class Operation {
 
   void read_report(bool all) {
     while (m_report) {
-      const std::size_t before = m_bytes.size();
-      m_bytes.resize(before + read_size);
-      const ssize_t n = ::read(m_report.get(), m_bytes.data() + before, read_size);
-      m_bytes.resize(before + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+      const ssize_t n = ::read(m_report.get(), m_chunk.get(), read_size);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && errno == EAGAIN) return;
       if (n <= 0) {
         m_report.reset();
         return;
       }
-      m_bytes.erase(0, take_frames(m_bytes));
+      take_bytes({m_chunk.get(), static_cast<std::size_t>(n)});
       if (!all) return;
     }
+  }
+
+  /// Only what is not whole yet is kept.
+  void take_bytes(std::string_view bytes) {
+    if (m_bytes.empty()) {
+      m_bytes = bytes.substr(take_frames(bytes));
+      return;
+    }
+    m_bytes.append(bytes);
+    m_bytes.erase(0, take_frames(m_bytes));
   }
 
   /// Returns how many bytes were whole frames.
@@ -429,7 +397,7 @@ class Operation {
         break;
       }
       case Frame::threw: m_seen.threw = clean_line(frame.text(), max_message); break;
-      case Frame::started: m_programs.insert(static_cast<pid_t>(frame.number<std::int64_t>())); break;
+      case Frame::started: return take_program(frame.number<std::int64_t>());
       case Frame::ended: m_programs.erase(static_cast<pid_t>(frame.number<std::int64_t>())); break;
       case Frame::done:
         m_seen.status = frame.number<kortex_status>();
@@ -440,6 +408,13 @@ class Operation {
       default: return false;
     }
     return frame.ok();
+  }
+
+  /// We are going to kill that process group. No 0, which were our own, and no 1, which were everybody.
+  bool take_program(std::int64_t group) {
+    if (group <= 1 || group > std::numeric_limits<pid_t>::max() || group == ::getpgrp()) return false;
+    m_programs.insert(static_cast<pid_t>(group));
+    return true;
   }
 
   void check_json() {
@@ -490,14 +465,15 @@ class Operation {
     const int status = reap();
     kill_programs();
     if (m_noise.size() > noise_kept) m_noise.erase(0, m_noise.size() - noise_kept);
-    conclude(status);
+    conclude(*m_spec.file, m_seen, ending(status), m_result);
+    check_end(status);
     if (m_spec.context->verbose && !m_noise.empty())
       guarded([&] { log(KORTEX_LOG_DEBUG, clean_text(m_noise, noise_kept)); });
     check_json();
   }
 
   void check_end(int status) {
-    if (!m_seen.status || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return;
+    if (!m_seen.status || m_seen.error || ended_properly(status)) return;
     guarded([&] { log(KORTEX_LOG_WARN, title_of(*m_spec.file) + " did not end properly in " + m_seen.stage + " (bug in the runtime)"); });
   }
   /// Within what is left to it for close().
@@ -510,62 +486,9 @@ class Operation {
     }
   }
 
-  void fail(ErrorKind kind, const std::string& message, const std::string& hint = {}) {
-    m_result.error = Error(kind, message, hint, clean_text(m_noise, noise_kept));
-  }
-  [[nodiscard]] std::string report_hint() const {
-    return "this is a bug in the runtime; 'kortex-cli runtime info " + m_spec.file->name + "' tells who can mend it";
-  }
-
-  void conclude(int status) {
-    if (!m_seen.threw && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) m_seen.threw = uncaught_exception(m_noise);
-    const std::string title = title_of(*m_spec.file);
-    const std::string& stage = m_seen.stage;
-    m_result.stage = m_seen.work;
-    if (m_seen.error) {
-      m_result.error = *m_seen.error;
-    } else if (m_seen.status) {
-      conclude_status(*m_seen.status);
-      check_end(status);
-    } else if (m_killed && !m_seen.garbage) {
-      if (m_interrupted)
-        fail(ErrorKind::cancelled, stage + " was interrupted before " + title + " had ended it");
-      else
-        fail(ErrorKind::busy, title + " did not finish " + stage + " within " + duration_text(m_timeout));
-    } else if (m_seen.threw) {
-      fail(ErrorKind::failed,
-           title + " threw an exception out of " + stage + (m_seen.threw->empty() ? "" : ": " + *m_seen.threw) +
-               " (bug in the runtime)");
-    } else if (m_seen.garbage) {
-      fail(ErrorKind::failed, title + " damaged the process it runs in during " + stage + " (bug in the runtime)");
-    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
-      fail(ErrorKind::failed, title + " was killed in " + stage + " (perhaps the machine ran out of memory)");
-    } else if (WIFSIGNALED(status)) {
-      fail(ErrorKind::failed, title + " crashed in " + stage + " (" + crash_word(WTERMSIG(status)) + ")", report_hint());
-    } else {
-      fail(ErrorKind::failed, title + " ended the process in " + stage + " (bug in the runtime)", report_hint());
-    }
-  }
-
-  void conclude_status(kortex_status status) {
-    if (status == KORTEX_OK) return;
-    const std::string title = title_of(*m_spec.file);
-    const std::string& function = m_seen.work;
-    m_result.not_found = status == KORTEX_E_NOT_FOUND;
+  [[nodiscard]] Ending ending(std::optional<int> wait_status) const {
     const bool timed_out = m_timed_out || (m_due && Clock::now() + deadline_slack >= *m_due);
-    if (timed_out && !m_interrupted && (status == KORTEX_E_CANCELLED || status == KORTEX_E_TIMEOUT)) {
-      if (status != KORTEX_E_CANCELLED && m_seen.failure && !m_seen.failure->message.empty()) m_noise += m_seen.failure->message + "\n";
-      fail(ErrorKind::busy, title + " did not finish " + function + " within " + duration_text(m_timeout));
-    } else if (status == KORTEX_E_CANCELLED) {
-      fail(ErrorKind::cancelled, function + " was cancelled");
-    } else if (m_seen.failure && !m_seen.failure->message.empty()) {
-      const Report::Failure& said = *m_seen.failure;
-      m_result.error = Error(kind_of(status), said.message, said.hint,
-                             said.detail.empty() ? clean_text(m_noise, noise_kept) : said.detail);
-    } else {
-      fail(kind_of(status), title + " returned " + std::to_string(status) + " from " + function +
-                                " without saying why (bug in the runtime)");
-    }
+    return {wait_status, m_killed, m_interrupted, timed_out, m_timeout, m_noise};
   }
 
   const OperationSpec& m_spec;
@@ -579,6 +502,8 @@ class Operation {
   std::vector<Clock::time_point> m_interrupts;
   bool m_cancelled = false, m_timed_out = false, m_interrupted = false, m_killed = false;
   std::set<pid_t> m_programs;
+  // Not cleared: of a page the first touch costs, and more than all the rest where the machine is somebody's guest.
+  std::unique_ptr<char[]> m_chunk{new char[read_size]};
   std::string m_bytes, m_noise;
   Report m_seen;
   OperationResult m_result;
@@ -609,10 +534,6 @@ void wait_for_event(const std::vector<std::unique_ptr<Operation>>& operations, s
 }
 
 }  // namespace
-
-std::string title_of(const PluginFile& file) {
-  return "runtime '" + file.name + "'" + (file.descriptor ? " " + file.descriptor->version : "");
-}
 
 void OperationResult::check() const {
   if (!error) return;

@@ -156,17 +156,19 @@ Runtime::Assessment read_assessment(const PluginFile& file, std::string_view byt
   return assessment;
 }
 
-std::string ref_bytes(const InstanceRef& ref) {
+std::string enlisted_bytes(const Runtime::Founding::Enlisted& enlisted) {
   std::string bytes;
-  PayloadWriter(bytes).text(ref.key).text(ref.id).text(ref.name).text(ref.state_dir);
+  const InstanceRef& ref = enlisted.ref;
+  PayloadWriter(bytes).text(ref.key).text(ref.id).text(ref.name).text(ref.state_dir).text(enlisted.store);
   return bytes;
 }
 
-InstanceRef read_ref(std::string_view bytes) {
+Runtime::Founding::Enlisted read_enlisted(std::string_view bytes) {
   FrameReader in(bytes);
-  InstanceRef ref;
-  for (std::string* text : {&ref.key, &ref.id, &ref.name, &ref.state_dir}) *text = in.text();
-  return ref;
+  Runtime::Founding::Enlisted enlisted;
+  InstanceRef& ref = enlisted.ref;
+  for (std::string* text : {&ref.key, &ref.id, &ref.name, &ref.state_dir, &enlisted.store}) *text = in.text();
+  return enlisted;
 }
 
 using ExecFunction = kortex_status (*)(kortex_runtime*, const kortex_call*, const kortex_ref*, const kortex_exec_args*,
@@ -288,9 +290,11 @@ Runtime::Founded Runtime::found(const WorkspaceSpec& workspace, const KeyValues&
     if (const kortex_status status = assessor.assess(open, bytes); status != KORTEX_OK) return status;
     const std::optional<std::string> answer = open.child.ask(bytes);
     if (!answer) return kortex_status{KORTEX_E_CANCELLED};
-    InstanceRef ref = read_ref(*answer);
+    const Founding::Enlisted here = read_enlisted(*answer);
+    InstanceRef ref = here.ref;
     const Assessment assessment = read_assessment(m_file, bytes, {});
-    const WorkspaceSpec settled = founding.settle(assessment);
+    WorkspaceSpec settled = founding.settle(assessment);
+    settled.labels = {{store_label, here.store}};
     open.child.stage("create", founding.create_timeout);
     const kortex_status created = call_create(open, ref, settled, assessment.options.secret);
     if (created != KORTEX_OK || !founding.start) return created;
@@ -301,7 +305,7 @@ Runtime::Founded Runtime::found(const WorkspaceSpec& workspace, const KeyValues&
   Founding::Enlisted enlisted;
   spec.answer = [&](std::string_view question, const std::string& json) {
     enlisted = founding.enlist(read_assessment(m_file, question, json));
-    return Answer{ref_bytes(enlisted.ref), enlisted.lock};
+    return Answer{enlisted_bytes(enlisted), enlisted.lock};
   };
   spec.meanwhile = founding.meanwhile;
   std::vector<Instance> reported;
@@ -368,18 +372,6 @@ Instance Runtime::inspect(const InstanceRef& ref, const WorkspaceSpec& workspace
   return perform_for_one(std::move(spec), ref.key);
 }
 
-std::vector<Instance> Runtime::list(const KeyValues& global_options, Timeout timeout) const {
-  OperationSpec spec = prepare(*this, "list", timeout, global_options);
-  spec.body = [&](const OpenPlugin& open) {
-    if (!describe_table(open.plugin).lists) refuse_unsupported(m_file, "list");
-    return open.plugin.list(open.runtime, open.call);
-  };
-  std::vector<Instance> instances;
-  spec.on_instance = [&](Instance&& instance) { instances.push_back(std::move(instance)); };
-  perform(std::move(spec));
-  return instances;
-}
-
 ExecEnd Runtime::exec(const InstanceRef& ref, const WorkspaceSpec& workspace, const ExecRequest& request) const {
   return perform_exec(*this, "exec", false, ref, workspace, request);
 }
@@ -416,6 +408,26 @@ ExecEnd Runtime::wait(const InstanceRef& ref, const WorkspaceSpec& workspace, Ti
     return status;
   };
   return read_exec_end(perform(std::move(spec)).value);
+}
+
+std::vector<ListAnswer> list_all(const std::vector<ListQuestion>& questions, std::chrono::milliseconds timeout) {
+  std::vector<ListAnswer> answers(questions.size());
+  std::vector<OperationSpec> specs;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    const Runtime& runtime = *questions[i].runtime;
+    OperationSpec& spec = specs.emplace_back(prepare(runtime, "list", timeout, questions[i].global_options));
+    spec.body = [&runtime](const OpenPlugin& open) {
+      if (!describe_table(open.plugin).lists) refuse_unsupported(runtime.file(), "list");
+      return open.plugin.list(open.runtime, open.call);
+    };
+    spec.on_instance = [&instances = answers[i].instances](Instance&& instance) { instances.push_back(std::move(instance)); };
+  }
+  std::vector<OperationResult> results = run_operations(specs);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].error && results[i].error->kind() == ErrorKind::cancelled) throw Error(*results[i].error);
+    answers[i].error = std::move(results[i].error);
+  }
+  return answers;
 }
 
 std::vector<ProbeResult> probe_all(const std::vector<Runtime>& runtimes, std::chrono::milliseconds timeout) {

@@ -46,6 +46,7 @@ struct Forward {
 struct Instance {
   State state = State::unknown;
   std::string key, id, name, status;
+  std::string store;  ///< its store_label; empty: it has none
   std::int64_t pid = 0;
   std::int64_t created_ms = 0, started_ms = 0, finished_ms = 0;
   int exit_code = -1;
@@ -170,6 +171,7 @@ class Runtime {
     struct Enlisted {
       InstanceRef ref;
       int lock = -1;
+      std::string store;  ///< what store_label is to say
     };
     std::function<Enlisted(const Assessment&)> enlist;
     /// Here, while the runtime creates and starts, if that takes longer than a tenth of a second; what it throws ends that, and
@@ -190,7 +192,6 @@ class Runtime {
   [[nodiscard]] Instance stop(const InstanceRef&, const WorkspaceSpec&, const StopRequest&, Timeout) const;
   void remove(const InstanceRef&, const WorkspaceSpec&, bool force, Timeout) const;
   [[nodiscard]] Instance inspect(const InstanceRef&, const WorkspaceSpec&, Timeout) const;
-  [[nodiscard]] std::vector<Instance> list(const KeyValues& global_options, Timeout) const;
   /// The child has our stdin, stdout and stderr; a tty is in raw mode already (cli/terminal does that).
   [[nodiscard]] ExecEnd exec(const InstanceRef&, const WorkspaceSpec&, const ExecRequest&) const;
   [[nodiscard]] ExecEnd terminal(const InstanceRef&, const WorkspaceSpec&, const ExecRequest&) const;
@@ -208,6 +209,18 @@ class NotFound : public Error {
  public:
   using Error::Error;
 };
+
+/// What a runtime has of its own accord, recorded or not.
+struct ListQuestion {
+  const Runtime* runtime;
+  KeyValues global_options;
+};
+struct ListAnswer {
+  std::vector<Instance> instances;  ///< with `error`, what was told before it
+  std::optional<Error> error;
+};
+/// list() of several at once. Never throws for a plugin, but when the user cancels.
+[[nodiscard]] std::vector<ListAnswer> list_all(const std::vector<ListQuestion>&, std::chrono::milliseconds timeout);
 
 /// probe() of several at once.
 [[nodiscard]] std::vector<ProbeResult> probe_all(const std::vector<Runtime>& runtimes, std::chrono::milliseconds timeout);

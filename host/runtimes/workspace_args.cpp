@@ -8,7 +8,7 @@ const char* or_null(const std::string& text) { return text.empty() ? nullptr : t
 }  // namespace
 
 WorkspaceArgs::WorkspaceArgs(const WorkspaceSpec& spec, const KeyValues& secret)
-    : m_options(spec.options), m_env(spec.env), m_argv(spec.agent_argv), m_hosts(spec.network.hosts) {
+    : m_options(spec.options), m_env(spec.env), m_labels(spec.labels), m_argv(spec.agent_argv), m_hosts(spec.network.hosts) {
   m_options.add(secret);
   for (const Mount& mount : spec.mounts) {
     kortex_mount entry{};
@@ -44,6 +44,8 @@ WorkspaceArgs::WorkspaceArgs(const WorkspaceSpec& spec, const KeyValues& secret)
   w.agent_argv = m_argv.data();
   w.env_count = m_env.size();
   w.env = m_env.data();
+  w.label_count = m_labels.size();
+  w.labels = m_labels.data();
   w.mounts = m_mount_pointers.data();
   w.ports = m_port_pointers.data();
   w.mount_count = static_cast<std::uint32_t>(m_mounts.size());

@@ -47,7 +47,7 @@ class WorkspaceArgs {
   [[nodiscard]] const kortex_workspace* get() const { return &m_workspace; }
 
  private:
-  KeyValueArray m_options, m_env;
+  KeyValueArray m_options, m_env, m_labels;
   StringArray m_argv, m_hosts;
   std::vector<kortex_mount> m_mounts;
   std::vector<kortex_port> m_ports;

@@ -41,6 +41,9 @@ struct Resources {
 
 using KeyValues = std::vector<std::pair<std::string, std::string>>;
 
+/// The label that says whose an instance is: the mark of the store that its workspace is, or was, registered in, and the runtime that made it.
+inline constexpr const char* store_label = "io.kortex.store";
+
 struct WorkspaceSpec {
   KeyValues options;          ///< --runtime-option of the instance, checked and completed
   KeyValues global_options;   ///< those that the plugin declares GLOBAL: given to its open()
@@ -50,6 +53,7 @@ struct WorkspaceSpec {
   std::string project;        ///< empty: none
   std::string agent_name;
   std::vector<std::string> agent_argv;       ///< never empty
+  KeyValues labels;                          ///< for the backend's objects, beside the key; not stored
   KeyValues env;                             ///< stated literally by configuration or agent
   std::vector<std::string> env_passthrough;  ///< names whose values are read when the agent is started
   std::vector<Mount> mounts;

@@ -25,12 +25,14 @@ fs::path directory_of(const fs::path& file) {
   return file.has_parent_path() ? file.parent_path() : fs::path(".");
 }
 
-/// A file that is removed again unless it has reached its place.
+/// A file that is removed again unless it has reached its place. Its name is always the same, so that what a killed
+/// command left is used up by the next.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const fs::path& target) {
-    m_path = (directory_of(target) / ("." + target.filename().string() + ".XXXXXX")).string();
-    m_fd.reset(::mkostemp(m_path.data(), O_CLOEXEC));
+  explicit TemporaryFile(const fs::path& target) : m_path((directory_of(target) / ("." + target.filename().string() + ".new")).string()) {
+    // Not opened again: whoever left it may have made it unwritable, or a link.
+    if (::unlink(m_path.c_str()) != 0 && errno != ENOENT) fail(errno, "cannot create a file beside", target);
+    m_fd.reset(::open(m_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!m_fd) fail(errno, "cannot create a file beside", target);
   }
   TemporaryFile(const TemporaryFile&) = delete;
@@ -115,12 +117,18 @@ void sync_directory(const fs::path& directory) {
 
 void make_private_directories(const fs::path& directory) {
   if (directory.empty()) return;
-  if (::mkdir(directory.c_str(), 0700) == 0) return;
+  // Once in its life; else all that is made durable in it could be lost with it. The parent may be one that only others may read.
+  const auto make = [&] {
+    if (::mkdir(directory.c_str(), 0700) != 0) return false;
+    if (const Fd parent(::open(directory_of(directory).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)); parent) (void)::fsync(parent.get());
+    return true;
+  };
+  if (make()) return;
   if (errno == ENOENT) {
     const fs::path parent = directory.parent_path();
     if (parent.empty() || parent == directory) fail(ENOENT, "cannot create", directory);
     make_private_directories(parent);
-    if (::mkdir(directory.c_str(), 0700) == 0) return;
+    if (make()) return;
   }
   const int error = errno;
   // mkdir says EACCES or EROFS before EEXIST on some file systems: what counts is whether it is there.

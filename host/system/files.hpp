@@ -17,7 +17,8 @@ namespace kortex::host {
 [[nodiscard]] std::string unreadable_because(const std::error_code&);
 
 /// Writes a temporary file (mode 0600) beside `file`, fsyncs it, renames it over `file`, fsyncs the
-/// directory. Throws std::system_error; the old file is then untouched and nothing is left behind.
+/// directory. Throws std::system_error; the old file is then untouched and nothing is left behind. One process at a
+/// time may: under a lock, or in a directory that is its own.
 /// `Durability::ordered`: leaves out the last step. After a power cut there is the old file or the new one, whole.
 /// `Durability::none`: for a new file, that whoever made it makes durable with sync_file() or does not need to.
 enum class Durability { now, ordered, none };
@@ -29,7 +30,7 @@ void sync_file(const std::filesystem::path& file);
 /// Makes the entries of a directory durable. Throws std::system_error.
 void sync_directory(const std::filesystem::path& directory);
 
-/// mkdir -p with mode 0700 for what it makes. Throws std::system_error.
+/// mkdir -p with mode 0700 for what it makes, which survives a power cut. Throws std::system_error.
 void make_private_directories(const std::filesystem::path& directory);
 
 }  // namespace kortex::host

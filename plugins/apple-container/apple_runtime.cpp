@@ -295,6 +295,7 @@ void AppleRuntime::inspect(Call& call, const std::vector<Ref>& refs) {
 }
 
 void AppleRuntime::list(Call& call) {
+  if (!Tool::may_be_here(m_program)) return;  // and nothing can have been made here
   Tool tool(call, m_program);
   for (const ContainerView& view : tool.list())
     if (!view.label(engine::label_key).empty()) call.emit(instance_of(view));

@@ -7,10 +7,10 @@ namespace {
 
 using engine::array_at;
 using engine::find;
-using engine::number_at;
+using engine::port_at;
 using engine::text_at;
 
-constexpr std::int64_t seconds_to_2001 = 978307200;
+constexpr std::int64_t seconds_to_2001 = 978307200, seconds_to_10000 = 253402300800;
 
 [[noreturn]] void not_understood(const Version& version, const std::string& why, const std::string& said) {
   throw Error(KORTEX_E_BACKEND, "cannot understand what container " + version.text() + " says: " + why, "", said);
@@ -38,7 +38,8 @@ std::int64_t date_ms(const json::value* date) {
   if (date == nullptr) return 0;
   if (date->is_string()) return engine::time_ms({date->get_string().data(), date->get_string().size()});
   if (!date->is_number()) return 0;
-  return static_cast<std::int64_t>(std::llround(date->to_number<double>() * 1000)) + seconds_to_2001 * 1000;
+  const double seconds = date->to_number<double>() + static_cast<double>(seconds_to_2001);
+  return seconds >= 0 && seconds < static_cast<double>(seconds_to_10000) ? std::llround(seconds * 1000) : 0;
 }
 
 json::value parsed(const std::string& text, const std::string& what, const Version& version) {
@@ -86,8 +87,8 @@ ContainerView view_of(const json::value& container, const Version& version) {
   if (out.word == ContainerView::Word::running)
     for (const json::value& port : array_at(*configuration, {"publishedPorts"})) {
       Forward forward;
-      forward.target = static_cast<std::uint16_t>(number_at(port, {"containerPort"}));
-      forward.port = static_cast<std::uint16_t>(number_at(port, {"hostPort"}));
+      forward.target = port_at(port, {"containerPort"});
+      forward.port = port_at(port, {"hostPort"});
       forward.bind = text_at(port, {"hostAddress"});
       if (forward.bind.empty()) forward.bind = "0.0.0.0";
       if (forward.target != 0 && forward.port != 0) out.forwards.push_back(forward);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -30,6 +31,7 @@ void replace(const std::string& file, const std::string& line) {
   const std::string fresh = file + ".new";
   {
     std::ofstream out(fresh, std::ios::trunc);
+    if (out) ::chmod(fresh.c_str(), 0600);  // whatever the umask
     out << line << '\n';
     if (!out.flush()) throw std::system_error(errno, std::generic_category(), "cannot write '" + fresh + "'");
   }
@@ -80,6 +82,7 @@ Instance instance_of(const ContainerView& view) {
   Instance out;
   out.id = view.id;
   out.key = view.label(engine::label_key);
+  out.labels = view.labels;
   out.created_ms = view.created_ms;
   switch (view.word) {
     case ContainerView::Word::running: out.state = State::running; break;

@@ -39,10 +39,16 @@ Error no_services(const std::string& what, const std::string& complaint) {
   return {KORTEX_E_UNAVAILABLE, "cannot " + what + ": the services of Apple's container do not run", start_hint, complaint};
 }
 
-Tool::Tool(const Call& call, const std::string& program) : m_call(call), m_program(program) {
-#if !defined(__APPLE__) || !defined(__aarch64__)
-  if (m_program.empty()) throw Error(KORTEX_E_UNAVAILABLE, "cannot use Apple's container: it needs macOS 26 on Apple silicon");
+bool Tool::may_be_here([[maybe_unused]] const std::string& program) {
+#if defined(__APPLE__) && defined(__aarch64__)
+  return true;
+#else
+  return !program.empty();
 #endif
+}
+
+Tool::Tool(const Call& call, const std::string& program) : m_call(call), m_program(program) {
+  if (!may_be_here(m_program)) throw Error(KORTEX_E_UNAVAILABLE, "cannot use Apple's container: it needs macOS 26 on Apple silicon");
   if (m_program.empty()) m_program = "container";
 }
 

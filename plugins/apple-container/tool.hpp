@@ -16,6 +16,8 @@ namespace kortex::apple {
 
 class Tool {
  public:
+  /// A tool was named, or this is one of the machines that Apple has made it for.
+  [[nodiscard]] static bool may_be_here(const std::string& program);
   /// `program`: an absolute path; empty: `container` in PATH, on the machines that Apple has made it for. Throws
   /// UNAVAILABLE elsewhere.
   Tool(const Call& call, const std::string& program);

@@ -2,8 +2,11 @@
 
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <system_error>
 
 #include "engine/tar.hpp"
@@ -13,6 +16,17 @@ namespace kortex::engine {
 void HolderDirectory::clear() const {
   ::unlink(socket().c_str());
   ::unlink(status().c_str());
+  // The agent writes here: what it left in a record's place, and is no file, is put aside, or no holder would start again.
+  for (const std::string& record : {socket(), status(), m_path + "/session.lock", output(0), output(1)}) {
+    struct stat about {};
+    if (::lstat(record.c_str(), &about) != 0 || S_ISREG(about.st_mode)) continue;
+    if (!S_ISDIR(about.st_mode)) {
+      ::unlink(record.c_str());
+      continue;
+    }
+    for (int number = 0; ::rename(record.c_str(), (record + ".aside-" + std::to_string(number)).c_str()) != 0 && number < 1000; ++number)
+      if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) break;
+  }
 }
 
 bool HolderDirectory::wait_until_serving(const Call& call, const std::function<bool()>& alive, const std::function<void()>& begin) const {

@@ -23,6 +23,14 @@ std::int64_t ms_of(std::int64_t seconds) {
   return seconds > 0 && seconds <= std::numeric_limits<std::int64_t>::max() / 1000 ? seconds * 1000 : 0;
 }
 
+KeyValues all_labels(const json::value& labels) {
+  KeyValues out;
+  if (const json::object* object = labels.if_object())
+    for (const auto& [name, value] : *object)
+      if (const json::string* text = value.if_string()) out.emplace_back(name, *text);
+  return out;
+}
+
 std::string label_at(const json::value& labels, const char* name) {
   const json::object* object = labels.if_object();
   const json::value* value = object == nullptr ? nullptr : object->if_contains(name);
@@ -104,11 +112,12 @@ Instance from_docker_list(const json::value& entry) {
   out.created_ms = ms_of(number_at(entry, {"Created"}));
   if (out.state == State::stopped) out.exit_code = exit_code_in(out.status);
   for (const json::value& port : array_at(entry, {"Ports"}))
-    if (const auto on_host = number_at(port, {"PublicPort"}); on_host != 0)
-      out.forwards.push_back({static_cast<std::uint16_t>(number_at(port, {"PrivatePort"})), static_cast<std::uint16_t>(on_host),
-                              bind_of(text_at(port, {"IP"}))});
-  const json::value* labels = find(entry, {"Labels"});
-  if (labels != nullptr) out.key = label_at(*labels, label_key);
+    if (const std::uint16_t on_host = port_at(port, {"PublicPort"}); on_host != 0)
+      out.forwards.push_back({port_at(port, {"PrivatePort"}), on_host, bind_of(text_at(port, {"IP"}))});
+  if (const json::value* labels = find(entry, {"Labels"}); labels != nullptr) {
+    out.key = label_at(*labels, label_key);
+    out.labels = all_labels(*labels);
+  }
   return out;
 }
 
@@ -125,10 +134,12 @@ Instance from_libpod_list(const json::value& entry) {
   }
   if (out.state == State::running)
     for (const json::value& port : array_at(entry, {"Ports"}))
-      out.forwards.push_back({static_cast<std::uint16_t>(number_at(port, {"container_port"})),
-                              static_cast<std::uint16_t>(number_at(port, {"host_port"})), bind_of(text_at(port, {"host_ip"}))});
-  const json::value* labels = find(entry, {"Labels"});
-  if (labels != nullptr) out.key = label_at(*labels, label_key);
+      if (const std::uint16_t on_host = port_at(port, {"host_port"}); on_host != 0)
+        out.forwards.push_back({port_at(port, {"container_port"}), on_host, bind_of(text_at(port, {"host_ip"}))});
+  if (const json::value* labels = find(entry, {"Labels"}); labels != nullptr) {
+    out.key = label_at(*labels, label_key);
+    out.labels = all_labels(*labels);
+  }
   return out;
 }
 

@@ -37,6 +37,12 @@ namespace json = boost::json;
   return otherwise;
 }
 
+/// 0: none, or none that there can be.
+[[nodiscard]] inline std::uint16_t port_at(const json::value& value, std::initializer_list<std::string_view> path) {
+  const std::int64_t number = number_at(value, path);
+  return number > 0 && number <= 65535 ? static_cast<std::uint16_t>(number) : std::uint16_t{0};
+}
+
 [[nodiscard]] inline bool flag_at(const json::value& value, std::initializer_list<std::string_view> path) {
   const json::value* found = find(value, path);
   return found != nullptr && found->is_bool() && found->get_bool();

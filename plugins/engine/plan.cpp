@@ -1,13 +1,17 @@
 #include "engine/plan.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
+#include <sstream>
+#include <string_view>
 #include <system_error>
+
+#include <kortex/fd.hpp>
 
 namespace kortex::engine {
 namespace {
@@ -21,11 +25,39 @@ std::string common_parent(const std::string& a, const std::string& b) {
   return out.string();
 }
 
+/// Of a file that the agent may have replaced by anything: nothing is waited for, and not more is read than such files have.
+std::string beginning_of(const std::string& file) {
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat about {};
+  if (!fd || ::fstat(fd.get(), &about) != 0 || !S_ISREG(about.st_mode)) return {};
+  std::string text(16384, '\0');
+  const ssize_t size = ::read(fd.get(), text.data(), text.size());
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return text;
+}
+
 std::string first_line_of(const std::string& file) {
-  std::ifstream in(file);
-  std::string line;
-  std::getline(in, line);
-  return line;
+  const std::string text = beginning_of(file);
+  return text.substr(0, text.find_first_of("\r\n"));
+}
+
+/// Where a submodule's git directory says that its files are; "": it is none.
+std::string submodule_folder(const std::string& config) {
+  std::istringstream lines(beginning_of(config));
+  for (std::string line; std::getline(lines, line);) {
+    const auto key = line.find_first_not_of(" \t"), equals = line.find('=');
+    if (key == std::string::npos || equals == std::string::npos || line.compare(key, 8, "worktree") != 0) continue;
+    const auto value = line.find_first_not_of(" \t\"", equals + 1), end = line.find_last_not_of(" \t\r\"");
+    if (value != std::string::npos) return line.substr(value, end + 1 - value);
+  }
+  return {};
+}
+
+/// "": there is no such thing.
+std::string real_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  return error ? std::string() : real.string();
 }
 
 /// What is left of the user's name as a host name.
@@ -43,11 +75,24 @@ std::string hostname_of(const std::string& name) {
   return out.empty() ? "kortex" : out;
 }
 
-void make_directory(const std::string& path, const Identity& owner) {
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-    throw std::system_error(errno, std::generic_category(), "cannot make directory '" + path + "'");
-  if (::geteuid() == 0 && ::lchown(path.c_str(), owner.host_uid, owner.host_gid) != 0)
+[[noreturn]] void fail_to_make(const std::string& path) {
+  throw std::system_error(errno, std::generic_category(), "cannot make '" + path + "'");
+}
+
+/// `name` in `parent`, made if need be and given to the owner. Never through a link: in its home the agent may have made one,
+/// and what lies behind it would become the agent's.
+Fd directory_in(const Fd& parent, const std::string& name, const std::string& path, const Identity& owner) {
+  if (::mkdirat(parent.get(), name.c_str(), 0700) != 0 && errno != EEXIST) fail_to_make(path);
+  Fd made(::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!made) fail_to_make(path);
+  if (::geteuid() == 0 && ::fchown(made.get(), owner.host_uid, owner.host_gid) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot give directory '" + path + "' to user " + std::to_string(owner.host_uid));
+  return made;
+}
+
+void file_in(const Fd& parent, const std::string& name, const std::string& path) {
+  const Fd made(::openat(parent.get(), name.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
+  if (!made && errno != EACCES) fail_to_make(path);  // one without permissions is there, and that is enough
 }
 
 }  // namespace
@@ -60,17 +105,26 @@ bool is_within(const std::string& inner, const std::string& outer) {
 }
 
 std::string outside_git_directory(const std::string& sources) {
-  constexpr const char* marker = "gitdir: ";
+  constexpr std::string_view marker = "gitdir: ";
   const std::string line = first_line_of(sources + "/.git");
-  if (line.rfind(marker, 0) != 0) return {};
-  fs::path git(line.substr(std::string(marker).size()));
-  if (git.is_relative()) git = fs::path(sources) / git;
-  // A worktree's directory names the repository it belongs to in a file of its own; a submodule's has none.
-  const std::string common = first_line_of((git / "commondir").string());
-  if (!common.empty()) git = fs::path(common).is_absolute() ? fs::path(common) : git / common;
+  if (line.compare(0, marker.size(), marker) != 0) return {};
+  fs::path named(line.substr(marker.size()));
+  if (named.is_relative()) named = fs::path(sources) / named;
+  const std::string own = real_path(named), here = real_path(sources);
+  if (own.empty() || here.empty() || is_within(own, here)) return {};
+  // The agent can write `.git`, and name what it would like to see: only what names these sources as well is theirs.
+  const auto leads_to = [&own](const std::string& text, const std::string& place) {
+    return !text.empty() && real_path(text.front() == '/' ? fs::path(text) : fs::path(own) / text) == place;
+  };
+  std::string repository;
+  if (const fs::path worktrees = fs::path(own).parent_path(); worktrees.filename() == "worktrees" && leads_to(first_line_of(own + "/gitdir"), here + "/.git"))
+    repository = worktrees.parent_path().string();
+  else if (leads_to(submodule_folder(own + "/config"), here))
+    repository = own;
   std::error_code error;
-  const std::string real = fs::canonical(git, error).string();
-  return error || is_within(real, sources) ? std::string() : real;
+  const bool whole = !repository.empty() && fs::exists(repository + "/HEAD", error) && fs::is_directory(repository + "/objects", error) &&
+                     fs::is_directory(repository + "/refs", error);
+  return whole ? repository : std::string();
 }
 
 Container basic_plan(const Ref& ref, const Workspace& workspace, const std::string& session_program, const Identity& identity, const std::string& image) {
@@ -117,10 +171,14 @@ Container plan(const Ref& ref, const Workspace& workspace, const Places& places,
     out.mounts.push_back({places.state_dir + "/home", home, false, false});
 
   out.mounts.push_back({workspace.source_path, workspace.target_path, false, false});
-  // Other workspaces' records are none of the agent's business, even when the store is among the sources.
+  // Other workspaces' records are none of the agent's business, even when the store is among the sources or what is mounted.
   const std::string store = common_parent(places.state_dir, places.plugin_state_dir);
-  if (store != workspace.source_path && is_within(store, workspace.source_path))
-    out.mounts.push_back({"", workspace.target_path + store.substr(workspace.source_path.size()), false, false});
+  const auto hide_store = [&](const std::string& shown, const std::string& at) {
+    if (store == shown || !is_within(store, shown)) return;
+    const std::string target = at + (shown == "/" ? store : store.substr(shown.size()));
+    out.mounts.push_back({"", target, false, false});
+  };
+  hide_store(workspace.source_path, workspace.target_path);
 
   const std::string git = outside_git_directory(workspace.source_path);
   if (!git.empty()) out.mounts.push_back({git, git, false, false});
@@ -132,6 +190,7 @@ Container plan(const Ref& ref, const Workspace& workspace, const Places& places,
       throw Error(KORTEX_E_INVALID, "cannot mount '" + mount.host_path + "': " + std::generic_category().message(errno));
     }
     out.mounts.push_back(mount);
+    hide_store(mount.host_path, mount.target);
   }
   out.mounts.push_back({places.session_program, holder_program, true, false});
   out.mounts.push_back({places.state_dir + "/session", holder_directory, false, false});
@@ -143,25 +202,30 @@ Container plan(const Ref& ref, const Workspace& workspace, const Places& places,
 }
 
 void prepare_directories(const Container& container, const Places& places) {
-  make_directory(places.state_dir + "/session", container.identity);
+  const Fd state(::open(places.state_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!state) fail_to_make(places.state_dir + "/session");
+  (void)directory_in(state, "session", places.state_dir + "/session", container.identity);
+  const std::string own_home = places.state_dir + "/home";
   std::string home;
   for (const Mount& mount : container.mounts)
-    if (mount.host_path == places.state_dir + "/home") home = mount.target;
+    if (mount.host_path == own_home) home = mount.target;
   if (home.empty()) return;
-  make_directory(places.state_dir + "/home", container.identity);
+  const Fd top = directory_in(state, "home", own_home, container.identity);
   // Mount points inside it would otherwise be made by the engine: root's, and an ordinary user could not remove them.
   for (const Mount& mount : container.mounts) {
     if (mount.target == home || !is_within(mount.target, home)) continue;
     const fs::path relative = fs::path(mount.target).lexically_relative(home);
     struct stat about {};
     const bool is_file = !mount.host_path.empty() && ::stat(mount.host_path.c_str(), &about) == 0 && !S_ISDIR(about.st_mode);
-    fs::path at = places.state_dir + "/home";
+    Fd at(::fcntl(top.get(), F_DUPFD_CLOEXEC, 0));
+    if (!at) fail_to_make(own_home);
+    fs::path path = own_home;
     for (auto part = relative.begin(); part != relative.end(); ++part) {
-      at /= *part;
+      path /= *part;
       if (is_file && std::next(part) == relative.end())
-        std::ofstream(at.string(), std::ios::app);
+        file_in(at, part->string(), path.string());
       else
-        make_directory(at.string(), container.identity);
+        at = directory_in(at, part->string(), path.string(), container.identity);
     }
   }
 }

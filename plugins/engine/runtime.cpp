@@ -1,5 +1,6 @@
 #include "engine/runtime.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -184,7 +185,9 @@ Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& work
   const Container container = remote ? remote_plan(*api, ref, workspace, places(ref), who, image, m_plugin_version)
                                      : plan(ref, workspace, places(ref), who, image, m_plugin_version);
 
-  std::ofstream(endpoint_file(ref)) << endpoint << '\n';
+  std::ofstream kept(endpoint_file(ref));
+  ::chmod(endpoint_file(ref).c_str(), 0600);  // whatever the umask
+  kept << endpoint << std::endl;
   // Where ssh leads to the engine, its program takes the same way as we do.
   const std::vector<std::string> program = command(remote ? api->socket() : endpoint.empty() ? "" : socket_path_of(endpoint));
   if (build) {

@@ -1,6 +1,7 @@
 #include "engine/ssh.hpp"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -143,7 +144,11 @@ SshConnection::SshConnection(const Call& call, std::string directory, const std:
     throw Error(KORTEX_E_PERMISSION, where + "the user there may not use it", m_address.by_hand() + " sudo usermod -aG " + m_engine + " '$USER'");
 
   const std::string facts = m_directory + "/" + m_name + ".facts", temporary = facts + ".new";
-  std::ofstream(temporary) << answer;
+  {
+    std::ofstream kept(temporary);
+    ::chmod(temporary.c_str(), 0600);  // whatever the umask
+    kept << answer;
+  }
   if (::rename(temporary.c_str(), facts.c_str()) != 0) throw std::system_error(errno, std::generic_category(), "cannot write '" + facts + "'");
   forward(call);
   if (!reuse())
@@ -213,13 +218,19 @@ void SshConnection::forward(const Call& call) const {
 
 std::string SshConnection::git_directory(const Call& call, const std::string& sources) const {
   // What outside_git_directory() does, where the files are.
-  std::istringstream in(run(call, "echo '" + std::string(marker) + "'\ncd -- " + quoted(sources) + R"( && [ -f .git ] || exit 0
+  std::istringstream in(run(call, "echo '" + std::string(marker) + "'\ncd -- " + quoted(sources) + R"sh( && [ -f .git ] || exit 0
+here=$(pwd -P)
 read -r key d < .git
-[ "$key" = gitdir: ] || exit 0
-cd -- "$d" 2>/dev/null || exit 0
-c=$(cat commondir 2>/dev/null) && [ -n "$c" ] && cd -- "$c"
-pwd -P
-)"));
+[ "$key" = gitdir: ] && cd -- "$d" 2>/dev/null || exit 0
+own=$(pwd -P)
+back=$([ -f gitdir ] && head -n 1 gitdir)
+case $own:$back in
+*/worktrees/*:?*) cd -- "$(dirname -- "$back")" && [ "$(pwd -P)/$(basename -- "$back")" = "$here/.git" ] || exit 0; cd -- "$own/../.." ;;
+*) back=$([ -f config ] && sed -n 's/^[[:space:]]*worktree[[:space:]]*=[[:space:]]*//p' config | head -n 1)
+  [ -n "$back" ] && cd -- "$back" && [ "$(pwd -P)" = "$here" ] || exit 0; cd -- "$own" ;;
+esac
+[ -e HEAD ] && [ -d objects ] && [ -d refs ] && pwd -P
+)sh"));
   std::string line;
   while (std::getline(in, line) && line != marker) {
   }

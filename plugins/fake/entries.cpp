@@ -137,7 +137,10 @@ void Entries::remove(const char* key) {
   const int directory = instances();
   if (directory < 0) return;
   // The link last: as long as something is left, inspect() still sees the instance.
-  for (const char* place : {"/made/", "/logs/"}) ::unlink((m_directory + place + key).c_str());
+  for (const char* place : {"/made/", "/logs/"}) {
+    const std::string file = m_directory + place + key;
+    if (::unlink(file.c_str()) != 0 && errno != ENOENT) fail("cannot remove '" + file + "'");
+  }
   for (const std::string& name : {unfinished(key), std::string(key)})
     if (::unlinkat(directory, name.c_str(), 0) != 0 && errno != ENOENT) fail("cannot remove '" + name + "'");
 }
@@ -165,6 +168,8 @@ void Entries::write_made(const char* key, const kortex::KeyValues& values) {
   make_directories();
   const std::string file = m_directory + "/made/" + key;
   std::ofstream out(file);
+  if (!out) fail("cannot write '" + file + "'");
+  ::chmod(file.c_str(), 0600);  // whatever the umask, and before there is anything in it
   for (const auto& [name, value] : values)
     if (value.find('\n') == std::string::npos) out << name << '=' << value << '\n';
   if (!out.flush()) fail("cannot write '" + file + "'");

@@ -36,6 +36,8 @@ constexpr std::array<std::pair<const char*, std::uint64_t>, 14> guarantee_names{
     {"detach", KORTEX_GUARANTEE_DETACH},
 }};
 
+const std::string label_prefix = "label:";
+
 std::uint64_t enforced(const std::string& names) {
   std::uint64_t bits = 0;
   for (std::size_t at = 0; at <= names.size();) {
@@ -120,6 +122,7 @@ class Fake : public kortex::Runtime,
     if (!entry) {
       kortex::KeyValues made = faults.kept();
       made.emplace_back("source-path", workspace.source_path);
+      for (const auto& [label, value] : workspace.labels) made.emplace_back(label_prefix + label, value);
       m_entries.write_made(ref.key(), made);
       entry.emplace();
       entry->state = kortex::State::stopped;
@@ -200,6 +203,8 @@ class Fake : public kortex::Runtime,
       if (!entry) continue;
       kortex::Instance instance = instance_of(*entry);
       instance.key = key;
+      for (const auto& [name, value] : m_entries.made(key.c_str()))
+        if (name.compare(0, label_prefix.size(), label_prefix) == 0) instance.labels.emplace_back(name.substr(label_prefix.size()), value);
       call.emit(instance);
     }
   }

@@ -7,6 +7,7 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 namespace kortex::microvm {
@@ -103,11 +104,15 @@ Fd lifted(Fd fd, const std::string& what) {
 }
 
 Digest& Digest::add(const std::string& bytes) {
-  for (const char byte : bytes) {
-    m_first = (m_first ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
-    m_second = (m_second + static_cast<unsigned char>(byte)) * 0x9e3779b97f4a7c15u;
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + at, std::min(sizeof word, bytes.size() - at));
+    m_first = (m_first ^ word) * 0x9fb21c651e98df25u;
+    m_first ^= m_first >> 32;
+    m_second = (m_second + word) * 0x9e3779b97f4a7c15u;
     m_second ^= m_second >> 29;
   }
+  m_first ^= bytes.size();
   return *this;
 }
 

@@ -1,6 +1,8 @@
 #include "initramfs.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -24,11 +26,11 @@ struct Wanted {
   bool required;
 };
 
-// In loading order. Groups beside "base" are loaded where an instance asks for them.
+// In loading order within a group; guest/init.c says when each is. Beside "bus", "base" and "session" an instance has those it asks for.
 constexpr Wanted wanted_modules[] = {
-    {"base", "virtio_console", true}, {"base", "virtio_blk", true}, {"base", "virtiofs", true}, {"base", "overlay", true},
-    {"base", "crc32c_generic", false}, {"base", "ext4", true},      {"net", "virtio_net", true}, {"squashfs", "squashfs", false},
-    {"erofs", "erofs", false},
+    {"virtiofs", "virtiofs", true}, {"9p", "9pnet_virtio", true}, {"9p", "9p", true}, {"base", "virtio_blk", true}, {"base", "crc32c_generic", false}, {"base", "ext4", true},
+    {"base", "overlay", true},   {"net", "virtio_net", true},  {"squashfs", "squashfs", false},   {"erofs", "erofs", false},
+    {"session", "virtio_console", true},
 };
 
 std::string module_bytes(const Call& call, const std::string& path) {
@@ -49,11 +51,12 @@ std::vector<Chosen> choose(const ModuleIndex& index, Bus bus, const std::set<std
   std::vector<Chosen> chosen;
   std::set<std::string> seen;
   const auto take = [&](const Wanted& wanted) {
-    if (groups.count(wanted.group) == 0 || (!wanted.required && !index.has(wanted.module))) return;
+    const bool always = std::string_view(wanted.group) == "bus" || std::string_view(wanted.group) == "base" || std::string_view(wanted.group) == "session";
+    if ((!always && groups.count(wanted.group) == 0) || (!wanted.required && !index.has(wanted.module))) return;
     for (const std::string& file : index.files_of(wanted.module))
       if (seen.insert(file).second) chosen.push_back({wanted.group, file});
   };
-  take({"base", bus == Bus::pci ? "virtio_pci" : "virtio_mmio", true});
+  take({"bus", bus == Bus::pci ? "virtio_pci" : "virtio_mmio", true});
   for (const Wanted& wanted : wanted_modules) take(wanted);
   return chosen;
 }
@@ -95,6 +98,8 @@ std::string Archive::finished() {
   return std::move(m_bytes);
 }
 
+void check_modules(const Kernel& kernel, Bus bus, const std::set<std::string>& groups) { (void)choose(ModuleIndex(kernel.modules), bus, groups); }
+
 std::string initramfs(const Call& call, const Cache& cache, const Kernel& kernel, Bus bus, const std::set<std::string>& groups, const std::string& holder) {
   const ModuleIndex index(kernel.modules);
   const std::vector<Chosen> chosen = choose(index, bus, groups);
@@ -121,6 +126,21 @@ std::string initramfs(const Call& call, const Cache& cache, const Kernel& kernel
     archive.add_file("modules/list", list, 0644);
     replace_file(fresh, archive.finished());
   });
+}
+
+Fd with_files(const std::string& image, const std::vector<std::pair<std::string, std::string>>& named) {
+  Fd whole = lifted(Fd(::memfd_create("initramfs", MFD_CLOEXEC)), "memfd");
+  const Fd common(::open(image.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!common) fail_system("cannot read '" + image + "'");
+  for (std::int64_t left = size_of(image); left > 0;) {
+    const ssize_t size = ::sendfile(whole.get(), common.get(), nullptr, static_cast<std::size_t>(left));
+    if (size <= 0) fail_system("cannot read '" + image + "'");
+    left -= size;
+  }
+  Archive own;
+  for (const auto& [name, text] : named) own.add_file(name, text, 0600);
+  write_all(whole.get(), own.finished(), "memfd");
+  return whole;
 }
 
 }  // namespace kortex::microvm

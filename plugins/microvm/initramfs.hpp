@@ -3,8 +3,11 @@
 
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <kortex/call.hpp>
+#include <kortex/fd.hpp>
 
 #include "cache.hpp"
 #include "kernel.hpp"
@@ -29,8 +32,14 @@ class Archive {
   unsigned m_count = 0;
 };
 
-/// `groups`: "base", and of "net", "squashfs" and "erofs" what is wanted. `holder`: the session holder's path. Throws
-/// UNSUPPORTED for a kernel that lacks something.
+/// Throws what initramfs() would for that kernel.
+void check_modules(const Kernel&, Bus, const std::set<std::string>& groups);
+
+/// `image`, and behind it what this start alone is about, in memory: the agent's environment is on no disk.
+[[nodiscard]] Fd with_files(const std::string& image, const std::vector<std::pair<std::string, std::string>>& named);
+
+/// `groups`: "virtiofs" or "9p", and of "net", "squashfs" and "erofs" what is wanted. `holder`: the session holder's path.
+/// Throws UNSUPPORTED for a kernel that lacks something.
 [[nodiscard]] std::string initramfs(const Call&, const Cache&, const Kernel&, Bus, const std::set<std::string>& groups, const std::string& holder);
 
 }  // namespace kortex::microvm

@@ -3,20 +3,18 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <sstream>
 
 #include <kortex/fd.hpp>
+#include <kortex/processes.hpp>
 
 #include "files.hpp"
 #include "qmp.hpp"
@@ -39,24 +37,6 @@ std::vector<std::string> entries_of(const std::string& directory) {
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory.c_str()), &::closedir);
   while (const dirent* entry = listing ? ::readdir(listing.get()) : nullptr) names.emplace_back(entry->d_name);
   return names;
-}
-
-bool has_open(const std::string& process, const struct stat& file) {
-  const std::string descriptors = "/proc/" + process + "/fd";
-  for (const std::string& number : entries_of(descriptors)) {
-    struct stat status {};
-    if (::stat((descriptors + "/" + number).c_str(), &status) == 0 && status.st_dev == file.st_dev && status.st_ino == file.st_ino) return true;
-  }
-  return false;
-}
-
-/// `still`: it is who was meant, asked when the number cannot become another's any more.
-void kill_process(std::int64_t pid, const std::function<bool()>& still, std::chrono::milliseconds limit) {
-  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
-  if (!process || !still() || ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) != 0) return;
-  pollfd gone{process.get(), POLLIN, 0};
-  while (::poll(&gone, 1, static_cast<int>(limit.count())) < 0 && errno == EINTR) {
-  }
 }
 
 /// The directory's own name may be longer than a socket address.
@@ -130,6 +110,27 @@ bool InstanceFiles::wait_until_dead(const Call& call, std::chrono::milliseconds 
   return true;
 }
 
+void InstanceFiles::wait_until_started(const Call& call, std::chrono::milliseconds limit) const {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  const Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  // The guest writes by way of a program of this machine. alive() opens the lock for reading only, or this would wake itself.
+  if (!watch || ::inotify_add_watch(watch.get(), path("session.status").c_str(), IN_MODIFY) < 0 ||
+      ::inotify_add_watch(watch.get(), path("machine.lock").c_str(), IN_CLOSE_WRITE) < 0)
+    fail_system("cannot watch " + quoted(m_directory));
+  for (;;) {
+    const bool lives = alive();  // before the story
+    if (story().started) return;
+    if (!lives) throw session::Error(KORTEX_E_BACKEND, "the virtual machine has ended");
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    if (left <= 0ms) throw session::Error(KORTEX_E_TIMEOUT, "the guest does not answer");
+    // The kernel tells of the last close a moment before it drops the lock.
+    call.wait_readable(watch.get(), std::min(left, std::chrono::milliseconds(500)));
+    char events[4096];
+    while (::read(watch.get(), events, sizeof events) > 0) {
+    }
+  }
+}
+
 void InstanceFiles::write_end(int exit_code) const {
   const std::string name = path("session.status");
   const Fd file(::open(name.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
@@ -147,8 +148,8 @@ void InstanceFiles::kill_all() const {
     ::poll(&nothing, 1, 10);
   }
   if (!alive()) return;
-  for (const std::string& process : entries_of("/proc"))
-    if (process[0] >= '0' && process[0] <= '9' && process != self && has_open(process, lock))
+  for (const std::string& process : numbers_in("/proc"))
+    if (process != self && has_open(process, lock))
       kill_process(std::atoll(process.c_str()), [&] { return has_open(process, lock); }, 5000ms);
 }
 
@@ -180,7 +181,8 @@ Fd InstanceFiles::listen(const std::string& name) const {
   ::unlink(path(name).c_str());
   Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_un address = address_in(directory, name);
-  if (!directory || !listener || ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+  // The mode that bind() gives it, whatever the umask.
+  if (!directory || !listener || ::fchmod(listener.get(), 0600) != 0 || ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(listener.get(), 16) != 0)
     fail_system("cannot listen on '" + path(name) + "'");
   return lifted(std::move(listener), path(name));
@@ -198,7 +200,7 @@ Fd InstanceFiles::connect(const std::string& name) const {
   return fd;
 }
 
-Instance InstanceFiles::observe() const {
+Instance InstanceFiles::observe(bool may_be_paused) const {
   Instance seen;
   const std::optional<std::int64_t> made = created();
   if (!made) {
@@ -217,7 +219,7 @@ Instance InstanceFiles::observe() const {
   } else if (lives) {
     seen.pid = qemu_pid();
     seen.state = told.started ? State::running : State::starting;
-    if (told.started && is_paused(*this)) seen.state = State::paused;
+    if (told.started && may_be_paused && is_paused(*this)) seen.state = State::paused;
     std::istringstream forwards(contents(path("forwards"), 65536));
     Forward forward;
     while (told.started && forwards >> forward.target >> forward.port >> forward.bind) seen.forwards.push_back(forward);

@@ -6,7 +6,7 @@
 ///     qemu.pid          QEMU keeps a POSIX lock on it: F_GETLK tells its pid, which is never another's
 ///     session.status    the session holder's story, written from within the guest; the same for
 ///     session.output.0, session.output.1    what the agent wrote
-///     settings          what the guest is told               ports        a byte of it is locked per session in use
+///     ports             a byte of it is locked per session in use
 ///     disk.img          the writable file system             console.log  of the kernel; other *.log: of the programs
 ///     *.sock            QEMU's control socket, and one per session
 ///
@@ -28,6 +28,7 @@ namespace kortex::microvm {
 class InstanceFiles {
  public:
   explicit InstanceFiles(const Ref& ref) : m_directory(ref.state_dir()) {}
+  explicit InstanceFiles(std::string directory) : m_directory(std::move(directory)) {}
 
   [[nodiscard]] const std::string& directory() const { return m_directory; }
   [[nodiscard]] std::string path(const std::string& name) const { return m_directory + "/" + name; }
@@ -44,6 +45,8 @@ class InstanceFiles {
   [[nodiscard]] std::int64_t qemu_pid() const;  ///< 0: it does not live
   /// Waits until alive() is false; false after `limit`. Throws Cancelled.
   [[nodiscard]] bool wait_until_dead(const Call&, std::chrono::milliseconds limit) const;
+  /// Waits until the holder has written that the agent was started. Throws session::Error: BACKEND: it died before; TIMEOUT. Throws Cancelled.
+  void wait_until_started(const Call&, std::chrono::milliseconds limit) const;
   /// Ends the story of an instance that could not do it itself. Only while it is dead.
   void write_end(int exit_code) const;
   /// Kills QEMU, and then whatever else holds the lock.
@@ -59,8 +62,8 @@ class InstanceFiles {
   /// Throws session::Error NOT_FOUND: nobody listens.
   [[nodiscard]] Fd connect(const std::string& name) const;
 
-  /// State, times and exit code, from the files and QEMU.
-  [[nodiscard]] Instance observe() const;
+  /// State, times and exit code, from the files and QEMU. `may_be_paused`: unless nobody can have halted it yet, or nobody asks.
+  [[nodiscard]] Instance observe(bool may_be_paused = true) const;
   /// Deletes all of it. Only while it is dead.
   void clear() const;
 

@@ -27,19 +27,38 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return out;
 }
 
-/// `given`: its descriptors from 3 up; the first is the lock. A session of its own; what it says goes to `log`.
-void spawn(const InstanceFiles& files, const std::vector<std::string>& command, const std::vector<int>& given, const char* log) {
-  const std::string log_path = files.path(log);
+Fd carried_program(const char* name, const char* begin, const char* end) {
+  Fd program = lifted(Fd(::memfd_create(name, MFD_CLOEXEC)), "memfd");
+  write_all(program.get(), std::string(begin, end), "memfd");
+  return program;
+}
+
+struct SocketPair {
+  Fd first, second;
+  static SocketPair make() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) fail_system("cannot make a network");
+    Fd first(ends[0]), second(ends[1]);
+    return {lifted(std::move(first), "network"), lifted(std::move(second), "network")};
+  }
+};
+
+}  // namespace
+
+/// `given`: its descriptors from 4 up; 3 is the lock. A session of its own; what it says goes to `log`.
+void Launch::spawn(const std::vector<std::string>& command, const std::vector<int>& given, const char* log) const {
+  const std::string log_path = m_files.path(log);
   const Fd said = lifted(Fd(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)), log_path);
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawnattr_init(&attributes);
-  ::posix_spawn_file_actions_addchdir_np(&actions, files.directory().c_str());
+  ::posix_spawn_file_actions_addchdir_np(&actions, m_files.directory().c_str());
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
   ::posix_spawn_file_actions_adddup2(&actions, said.get(), 1);
   ::posix_spawn_file_actions_adddup2(&actions, said.get(), 2);
-  int number = 3;
+  ::posix_spawn_file_actions_adddup2(&actions, m_lock.get(), 3);
+  int number = 4;
   for (const int fd : given) ::posix_spawn_file_actions_adddup2(&actions, fd, number++);
   // Whatever our caller left open (its locks!) would live as long as the machine.
   ::posix_spawn_file_actions_addclosefrom_np(&actions, number);
@@ -58,65 +77,50 @@ void spawn(const InstanceFiles& files, const std::vector<std::string>& command, 
   if (error != 0) throw Error(KORTEX_E_UNAVAILABLE, "cannot run '" + command.front() + "': " + std::strerror(error));
 }
 
-Fd carried_program(const char* name, const char* begin, const char* end) {
-  Fd program = lifted(Fd(::memfd_create(name, MFD_CLOEXEC)), "memfd");
-  write_all(program.get(), std::string(begin, end), "memfd");
-  return program;
+void Launch::start_share(const std::vector<std::string>& command) {
+  const Fd listener = m_files.listen("share.sock");
+  spawn(command, {listener.get()}, "share.log");
+  m_share = lifted(m_files.connect("share.sock"), "share.sock");
+  ::unlink(m_files.path("share.sock").c_str());
 }
 
-struct SocketPair {
-  Fd first, second;
-  static SocketPair make() {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) fail_system("cannot make a network");
-    Fd first(ends[0]), second(ends[1]);
-    return {lifted(std::move(first), "network"), lifted(std::move(second), "network")};
-  }
-};
-
-/// Returns QEMU's end.
-Fd start_network(const InstanceFiles& files, const std::vector<std::string>& passt, int lock) {
+void Launch::start_network(const std::vector<std::string>& passt) {
   SocketPair outer = SocketPair::make(), inner = SocketPair::make();
-  spawn(files, passt, {lock, outer.second.get()}, "network.log");
+  spawn(passt, {outer.second.get()}, "network.log");
   const Fd program = carried_program("kortex-network-filter", kortex_microvm_filter_begin, kortex_microvm_filter_end);
-  // 3 the lock, 4 towards the guest, 5 towards passt, 6 the program itself
-  spawn(files, {"/proc/self/fd/6", "4", "5"}, {lock, inner.second.get(), outer.first.get(), program.get()}, "filter.log");
-  return std::move(inner.first);
+  // 4 towards the guest, 5 towards passt, 6 the program itself
+  spawn({"/proc/self/fd/6", "4", "5"}, {inner.second.get(), outer.first.get(), program.get()}, "filter.log");
+  m_network = std::move(inner.first);
 }
 
 /// Returns QEMU's end.
-Fd start_console(const InstanceFiles& files, int lock) {
+Fd Launch::start_console() const {
   Pipe pipe = Pipe::make();
   const Fd from = lifted(std::move(pipe.read), "pipe");
-  const std::string path = files.path("console.log");
+  const std::string path = m_files.path("console.log");
   const Fd file = lifted(Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)), path);
   const Fd program = carried_program("kortex-console", kortex_microvm_console_begin, kortex_microvm_console_end);
-  // 3 the lock, 4 what QEMU writes, 5 where it goes, 6 the program itself
-  spawn(files, {"/proc/self/fd/6", "4", "5"}, {lock, from.get(), file.get(), program.get()}, "console-keeper.log");
+  // 4 what QEMU writes, 5 where it goes, 6 the program itself
+  spawn({"/proc/self/fd/6", "4", "5"}, {from.get(), file.get(), program.get()}, "console-keeper.log");
   return lifted(std::move(pipe.write), "pipe");
 }
 
-}  // namespace
-
-void launch(const InstanceFiles& files, const Launch& what, Fd lock) {
-  std::vector<Fd> held;  // ours: they must not stay open, or a dead machine would look alive
-  std::vector<int> qemu{lock.get()};
+void Launch::start_machine(const std::vector<std::string>& qemu, Fd initramfs, unsigned sessions) {
+  // Ours: they must not stay open, or a dead machine would look alive.
+  std::vector<Fd> held;
+  std::vector<int> given;
   const auto give = [&](Fd fd) {
-    qemu.push_back(fd.get());
+    given.push_back(fd.get());
     held.push_back(std::move(fd));
   };
-  give(files.listen("qmp.sock"));
-
-  const Fd share_listener = files.listen("share.sock");
-  spawn(files, what.share, {lock.get(), share_listener.get()}, "share.log");
-  give(lifted(files.connect("share.sock"), "share.sock"));
-  ::unlink(files.path("share.sock").c_str());
-
-  give(what.network.empty() ? lifted(Fd(::open("/dev/null", O_RDWR | O_CLOEXEC)), "/dev/null") : start_network(files, what.network, lock.get()));
-  give(start_console(files, lock.get()));
-  give(files.listen(control_socket));
-  for (unsigned session = 1; session <= what.sessions; ++session) give(files.listen(session_socket(session)));
-  spawn(files, what.qemu, qemu, "qemu.log");
+  give(m_files.listen("qmp.sock"));
+  for (Fd* end : {&m_share, &m_network}) give(*end ? std::move(*end) : lifted(Fd(::open("/dev/null", O_RDWR | O_CLOEXEC)), "/dev/null"));
+  give(start_console());
+  give(std::move(initramfs));
+  give(m_files.listen(control_socket));
+  for (unsigned session = 1; session <= sessions; ++session) give(m_files.listen(session_socket(session)));
+  spawn(qemu, given, "qemu.log");
+  m_lock.reset();
 }
 
 }  // namespace kortex::microvm

@@ -11,13 +11,24 @@ namespace kortex::microvm {
 /// The descriptor on which programs beside QEMU get their socket.
 inline constexpr int service_descriptor = 4;
 
-struct Launch {
-  std::vector<std::string> qemu, share;
-  std::vector<std::string> network;  ///< empty: none
-  unsigned sessions = 0;
-};
+/// In two steps, because what serves QEMU needs a moment, in which the machine can be put together.
+class Launch {
+ public:
+  /// `lock`: of take_lock().
+  Launch(const InstanceFiles& files, Fd lock) : m_files(files), m_lock(std::move(lock)) {}
+  /// Throws kortex::Error, as the others do.
+  void start_share(const std::vector<std::string>& command);
+  void start_network(const std::vector<std::string>& passt);
+  /// Returns when all of it runs.
+  void start_machine(const std::vector<std::string>& qemu, Fd initramfs, unsigned sessions);
 
-/// Returns when all of it runs. `lock`: of take_lock(). Throws kortex::Error.
-void launch(const InstanceFiles&, const Launch&, Fd lock);
+ private:
+  void spawn(const std::vector<std::string>& command, const std::vector<int>& given, const char* log) const;
+  [[nodiscard]] Fd start_console() const;
+
+  const InstanceFiles& m_files;
+  Fd m_lock;
+  Fd m_share, m_network;  // QEMU's ends; no network: empty
+};
 
 }  // namespace kortex::microvm

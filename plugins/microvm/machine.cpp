@@ -76,10 +76,13 @@ std::vector<std::string> qemu_command(const std::string& program, const Machine&
     add({"-accel", "kvm", "-cpu", "host"});
   add({"-smp", std::to_string(machine.cpus), "-m", megabytes + "M", "-object", "memory-backend-memfd,id=memory,share=on,size=" + megabytes + "M"});
   add({"-sandbox", "on,obsolete=deny,resourcecontrol=deny,elevateprivileges=deny,spawn=deny"});
-  add({"-kernel", machine.kernel, "-initrd", machine.initramfs, "-append", kernel_arguments(machine)});
+  add({"-kernel", machine.kernel, "-initrd", "/proc/self/fd/" + std::to_string(initramfs_descriptor), "-append", kernel_arguments(machine)});
   add({"-add-fd", "set=1,fd=" + std::to_string(console_descriptor), "-chardev", "file,id=console,path=/dev/fdset/1,append=on", "-serial", "chardev:console"});
   add({"-chardev", "socket,id=qmp,fd=" + std::to_string(qmp_descriptor) + ",server=on,wait=off", "-mon", "chardev=qmp,mode=control"});
-  add({"-chardev", "socket,id=share,fd=" + std::to_string(share_descriptor), "-device", "vhost-user-fs" + device + ",chardev=share,tag=kortex,queue-size=1024"});
+  if (machine.by_9p)
+    add({"-fsdev", std::string("local,id=share,security_model=none,multidevs=remap,path=") + shared_tree, "-device", "virtio-9p" + device + ",fsdev=share,mount_tag=kortex"});
+  else
+    add({"-chardev", "socket,id=share,fd=" + std::to_string(share_descriptor), "-device", "vhost-user-fs" + device + ",chardev=share,tag=kortex,queue-size=1024"});
   add({"-device", "virtio-serial" + device + ",id=sessions,max_ports=" + std::to_string(machine.sessions + 2)});
   for (unsigned port = 1; port <= machine.sessions + 1; ++port)
     add({"-chardev", "socket,id=" + port_name(port) + ",fd=" + std::to_string(first_port_descriptor + static_cast<int>(port) - 1) + ",server=on,wait=off"});

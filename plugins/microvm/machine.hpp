@@ -7,6 +7,7 @@
 
 #include "initramfs.hpp"
 #include "root.hpp"
+#include "share.hpp"
 
 namespace kortex::microvm {
 
@@ -15,7 +16,8 @@ inline constexpr int qmp_descriptor = 4;
 inline constexpr int share_descriptor = 5;
 inline constexpr int network_descriptor = 6;
 inline constexpr int console_descriptor = 7;
-inline constexpr int first_port_descriptor = 8;
+inline constexpr int initramfs_descriptor = 8;
+inline constexpr int first_port_descriptor = 9;
 
 /// The virtio ports' sockets: one for the runtime itself, and one per session of a user. A port costs the guest four
 /// megabytes, because its kernel keeps a thousand pages ready for what comes, and time: users' ports are plugged in
@@ -35,6 +37,7 @@ struct Machine {
   std::string kernel, initramfs;
   std::string disk;           ///< the writable one
   Root root;
+  bool by_9p = false;            ///< QEMU serves the files itself, instead of virtiofsd
   bool network = false;
   unsigned sessions = 8;
   std::int64_t counter_khz = 0;  ///< 0: unknown

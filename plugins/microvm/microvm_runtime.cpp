@@ -7,6 +7,7 @@
 #include <cctype>
 #include <set>
 
+#include <kortex/roster.hpp>
 #include <kortex/runtime.hpp>
 #include <kortex/session_call.hpp>
 
@@ -14,6 +15,7 @@
 #include "files.hpp"
 #include "launch.hpp"
 #include "machine.hpp"
+#include "processes.hpp"
 #include "programs.hpp"
 #include "qmp.hpp"
 #include "session.hpp"
@@ -40,6 +42,8 @@ std::string machine_type(const Workspace& workspace) {
   const std::string given = workspace.options.get("machine", "auto");
   return given == "auto" ? default_machine() : given;
 }
+
+bool by_9p(const Workspace& workspace) { return workspace.options.get("share", "virtiofs") == "9p"; }
 
 bool emulated(const Workspace& workspace) { return workspace.options.get("accel", "kvm") == "tcg"; }
 
@@ -91,6 +95,8 @@ std::uint16_t free_port(const std::string& address) {
   return ntohs(bound.sin_port);
 }
 
+std::string machine_name(const std::string& key) { return "kortex-" + key; }
+
 Error not_running(const Ref& ref, const std::string& what) {
   return {KORTEX_E_STATE, "cannot " + what + " " + quoted(ref.name()) + ": it is not running", "kortex-cli start " + std::string(ref.name())};
 }
@@ -98,12 +104,13 @@ Error not_running(const Ref& ref, const std::string& what) {
 }  // namespace
 
 /// Runs the agent in a virtual machine of its own, on QEMU.
-class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Logs, public Waits {
+class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Logs, public Waits, public Lists {
  public:
   static constexpr const char* license = "Apache-2.0";
   static std::vector<Option> options() {
     return {{"accel", "kvm: this machine's processor runs the guest; tcg: it is emulated, which is slow", KORTEX_OPT_ENUM, 0, "kvm", {"kvm", "tcg"}},
             {"machine", "the virtual machine; auto: microvm, on ARM virt", KORTEX_OPT_ENUM, 0, "auto", {"auto", "microvm", "q35", "virt"}},
+            {"share", "how files are shared; virtiofs: by virtiofsd; 9p: by QEMU itself, slower, and for kernels that have 9p", KORTEX_OPT_ENUM, 0, "virtiofs", {"virtiofs", "9p"}},
             {"root", "host: this machine's programs, read-only; or a directory, tar archive, ext4, erofs or squashfs image", KORTEX_OPT_STRING, 0, "host"},
             {"disk", "size of the writable file system over the root, which also holds the agent's home", KORTEX_OPT_SIZE, 0, "8GiB", {}, std::int64_t{64} << 20, std::int64_t{1} << 44},
             {"sessions", "how many programs and terminals can be connected at once; each takes 4 MiB of the guest's memory once it was used", KORTEX_OPT_INT, 0, "8", {}, 1, most_sessions},
@@ -111,7 +118,7 @@ class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Lo
             {"modules", "the kernel's modules; without it /lib/modules/ and the kernel's release", KORTEX_OPT_PATH}};
   }
 
-  explicit MicrovmRuntime(const Open& open) : m_host(open.host), m_cache(open.host.cache_dir()) {}
+  explicit MicrovmRuntime(const Open& open) : m_host(open.host), m_cache(open.host.cache_dir()), m_roster(open.host.state_dir()) {}
 
   Probe probe(Call& call) override;
   Guarantees guarantees(Call& call, const Workspace& workspace) override;
@@ -119,6 +126,7 @@ class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Lo
   Instance start(Call& call, const Ref& ref, const Workspace& workspace, const std::vector<std::string>& env) override;
   Instance stop(Call& call, const Ref& ref, const StopMode& mode) override;
   void remove(Call& call, const Ref& ref, RemoveMode mode) override;
+  void list(Call& call) override;
   void inspect(Call& call, const std::vector<Ref>& refs) override {
     for (const Ref& ref : refs) call.emit(ref, InstanceFiles(ref).observe());
   }
@@ -132,25 +140,27 @@ class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Lo
   [[nodiscard]] HostPlaces places(const std::string& state_dir) const { return {state_dir, m_host.state_dir()}; }
   [[nodiscard]] Machine machine_for(Call&, const Ref&, const Workspace&, const InstanceFiles&, const Root&) const;
   [[nodiscard]] static std::vector<std::string> network_command(const Workspace&, const InstanceFiles&);
-  static void write_settings(const Ref&, const Workspace&, const InstanceFiles&, const Root&, const Owner&, const std::vector<Shared>&);
+  [[nodiscard]] static std::string settings_of(const Ref&, const Workspace&, const Root&, const Owner&, const std::vector<Shared>&);
   void make_disk(Call&, const InstanceFiles&, const Workspace&) const;
   void boot(Call&, const Ref&, const Workspace&, const InstanceFiles&, const std::vector<std::string>& env);
   static Exit run(Call& call, const Ref& ref, const Execution& execution);
   static bool has_agent(const InstanceFiles& files);
+  static void settle(Call& call, const InstanceFiles& files);
   static Exit told_end(Call& call, const InstanceFiles& files, const session::Error& error);
   static void end(Call& call, const Ref& ref, const InstanceFiles& files, std::chrono::milliseconds grace);
 
   Host m_host;
   Cache m_cache;
+  Roster m_roster;
 };
 
 void MicrovmRuntime::require_programs(const Workspace* workspace) const {
   (void)need_program(qemu_name(), "qemu-system-x86", "run a virtual machine");
   (void)need_program("bwrap", "bubblewrap", "share files with a virtual machine");
   (void)need_program("mkfs.ext4", "e2fsprogs", "make a virtual machine's disk");
-  if (find_virtiofsd().path.empty())
+  if (workspace != nullptr && !by_9p(*workspace) && find_virtiofsd().path.empty())
     throw Error(KORTEX_E_UNAVAILABLE, "cannot share files with a virtual machine: 'virtiofsd' is not installed",
-                "apt-get install virtiofsd (in Debian 12: qemu-system-common)");
+                "--runtime-option share=9p (slower, and for kernels that have 9p), or apt-get install virtiofsd (in Debian 12: qemu-system-common)");
   if (workspace != nullptr && !workspace->network_denied)
     (void)need_program("passt", "passt (or \"network\": {\"mode\": \"deny\"} in .kortex/workspace.json)", "give a virtual machine a network");
   if (m_host.session_program()[0] == '\0')
@@ -168,14 +178,18 @@ Probe MicrovmRuntime::probe(Call& call) {
   const std::string problem = kvm_problem();
   out.facts = {{"kvm", problem.empty() ? "works" : "does not work: " + problem},
                {"kernel", kernel.path},
-               {"virtiofsd", find_virtiofsd().path},
+               {"virtiofsd", find_virtiofsd().path.empty() ? "share=9p only: virtiofsd is not installed" : find_virtiofsd().path},
                {"network", find_program("passt").empty() ? "deny only: passt is not installed" : "passt"}};
   return out;
 }
 
 Guarantees MicrovmRuntime::guarantees(Call&, const Workspace& workspace) {
   require_programs(&workspace);
-  (void)find_kernel(workspace.options.get("kernel"), workspace.options.get("modules"));
+  check_modules(find_kernel(workspace.options.get("kernel"), workspace.options.get("modules")), machine_type(workspace) == "microvm" ? Bus::mmio : Bus::pci,
+                {by_9p(workspace) ? "9p" : "virtiofs"});
+  if (const Owner owner = owner_of(workspace); by_9p(workspace) && owner.uid != ::geteuid())
+    throw Error(KORTEX_E_UNSUPPORTED, "cannot share the files of user " + quoted(owner.name) + " by 9p: QEMU would write them with root's rights",
+                "--runtime-option share=virtiofs");
   check_root(workspace.options.get("root", "host"));
   (void)cpus_of(workspace);
   (void)memory_of(workspace);
@@ -221,6 +235,7 @@ Instance MicrovmRuntime::create(Call& call, const Ref& ref, const Workspace& wor
     const Root root = find_root(call, m_cache, workspace.options.get("root", "host"));
     (void)machine_for(call, ref, workspace, files, root);
     make_disk(call, files, workspace);
+    m_roster.add(ref, workspace.labels);
     files.write_created();
   }
   Instance made = files.observe();
@@ -232,17 +247,18 @@ Machine MicrovmRuntime::machine_for(Call& call, const Ref& ref, const Workspace&
   Machine machine;
   machine.type = machine_type(workspace);
   machine.emulated = emulated(workspace);
-  machine.name = std::string("kortex-") + ref.key();
+  machine.name = machine_name(ref.key());
   machine.cpus = cpus_of(workspace);
   machine.memory_bytes = memory_of(workspace);
   machine.disk = files.path("disk.img");
   machine.root = root;
+  machine.by_9p = by_9p(workspace);
   machine.network = !workspace.network_denied;
   machine.sessions = sessions_of(workspace);
   if (machine.emulated) machine.counter_khz = counter_khz(m_host);
   const Kernel kernel = find_kernel(workspace.options.get("kernel"), workspace.options.get("modules"));
   machine.kernel = bootable(call, m_cache, kernel);
-  std::set<std::string> groups{"base"};
+  std::set<std::string> groups{by_9p(workspace) ? "9p" : "virtiofs"};
   if (machine.network) groups.insert("net");
   if (root.kind == Root::Kind::image) groups.insert(root.file_system);
   machine.initramfs = initramfs(call, m_cache, kernel, bus_of(machine), groups, m_host.session_program());
@@ -270,15 +286,19 @@ std::vector<std::string> MicrovmRuntime::network_command(const Workspace& worksp
   return command;
 }
 
-void MicrovmRuntime::write_settings(const Ref& ref, const Workspace& workspace, const InstanceFiles& files, const Root& root, const Owner& owner,
-                                    const std::vector<Shared>& folders) {
+/// What the guest is told, for guest/settings.c.
+std::string MicrovmRuntime::settings_of(const Ref& ref, const Workspace& workspace, const Root& root, const Owner& owner, const std::vector<Shared>& folders) {
   std::string settings;
   pair(settings, "uid", std::to_string(owner.uid));
   pair(settings, "gid", std::to_string(owner.gid));
   pair(settings, "user", owner.name);
   pair(settings, "home", owner.home);
   pair(settings, "hostname", host_name(ref.name()));
+  pair(settings, "share", by_9p(workspace) ? "9p" : "virtiofs");
   pair(settings, "root", root.kind == Root::Kind::image ? root.file_system : "share");
+  // Looked for while the guest computes.
+  if (root.kind != Root::Kind::image && !workspace.agent_argv.empty() && workspace.agent_argv.front().front() == '/')
+    pair(settings, "prefetch", workspace.agent_argv.front());
   pair(settings, "ports", std::to_string(sessions_of(workspace) + 1));
   if (!workspace.network_denied) {
     pair(settings, "address", guest_address);
@@ -290,10 +310,7 @@ void MicrovmRuntime::write_settings(const Ref& ref, const Workspace& workspace, 
     pair(settings, shared.read_only ? "bind-ro" : "bind", shared.name);
     pair(settings, "at", shared.target);
   }
-  const std::string path = files.path("settings");
-  replace_file(path, settings);
-  // Who serves the share reads it.
-  if (::geteuid() == 0 && ::chown(path.c_str(), owner.uid, owner.gid) != 0) fail_system("cannot give away '" + path + "'");
+  return settings;
 }
 
 void MicrovmRuntime::boot(Call& call, const Ref& ref, const Workspace& workspace, const InstanceFiles& files, const std::vector<std::string>& env) {
@@ -309,23 +326,30 @@ void MicrovmRuntime::boot(Call& call, const Ref& ref, const Workspace& workspace
     if (!file || (::geteuid() == 0 && ::fchown(file.get(), owner.uid, owner.gid) != 0)) fail_system("cannot make '" + path + "'");
   }
   make_disk(call, files, workspace);
-  write_settings(ref, workspace, files, root, owner, folders);
-  Launch what;
-  what.qemu = qemu_command(find_program(qemu_name()), machine_for(call, ref, workspace, files, root));
-  what.share = share_command(folders, root, owner, places(files.directory()), find_virtiofsd(), service_descriptor);
-  what.network = network_command(workspace, files);
-  what.sessions = sessions_of(workspace);
-  replace_file(files.path("boot"), boot_id());
-  call.progress("boot", "starting the virtual machine");
-  launch(files, what, std::move(lock));
-
   session::Program agent;
   agent.argv = workspace.agent_argv;
   agent.env = agent_environment(ref, workspace, owner, env);
   agent.cwd = workspace.target_path;
   agent.tty = true;
-  Session session(call, files, PortUse::control, boot_limit);
-  session.client().start_agent(agent);
+  replace_file(files.path("boot"), boot_id());
+  call.progress("boot", "starting the virtual machine");
+  Launch what(files, std::move(lock));
+  if (!by_9p(workspace)) what.start_share(share_command(folders, root, owner, places(files.directory()), find_virtiofsd(), service_descriptor));
+  if (const std::vector<std::string> network = network_command(workspace, files); !network.empty()) what.start_network(network);
+  const Machine machine = machine_for(call, ref, workspace, files, root);
+  std::vector<std::string> qemu = qemu_command(find_program(qemu_name()), machine);
+  if (machine.by_9p) {
+    std::vector<std::string> read{machine.kernel};
+    if (root.kind == Root::Kind::image) read.push_back(root.path);
+    // QEMU cannot make it, in a directory that it does not see.
+    replace_file(files.path("qemu.pid"), "");
+    const std::vector<std::string> outer = nine_p_command(folders, root, owner, places(files.directory()), read, {machine.disk, files.path("qemu.pid")});
+    qemu.insert(qemu.begin(), outer.begin(), outer.end());
+  }
+  what.start_machine(qemu,
+                     with_files(machine.initramfs, {{"settings", settings_of(ref, workspace, root, owner, folders)}, {"agent", session::start_message(agent)}}),
+                     machine.sessions);
+  files.wait_until_started(call, boot_limit);
 }
 
 Instance MicrovmRuntime::start(Call& call, const Ref& ref, const Workspace& workspace, const std::vector<std::string>& env) {
@@ -343,15 +367,14 @@ Instance MicrovmRuntime::start(Call& call, const Ref& ref, const Workspace& work
     boot(call, ref, workspace, files, env);
   } catch (const session::Error& error) {
     if (error.code == KORTEX_E_CANCELLED) call.throw_if_cancelled();
-    const bool lived = files.alive() && error.code != KORTEX_E_BACKEND;
     files.kill_all();
     ::unlink(files.path("session.status").c_str());  // a start that failed leaves no story of a start
-    if (lived && error.code == KORTEX_E_FAILED)
-      throw Error(error.code, "cannot start agent " + quoted(workspace.agent_name) + ": " + error.what(), error.hint, error.detail);
     std::string reason = error.code == KORTEX_E_TIMEOUT ? "the guest did not answer in " + std::to_string(boot_limit.count() / 1000) + " seconds" : "it ended while starting";
     std::string detail;
     for (const char* log : {"qemu.log", "share.log", "network.log"}) detail += contents(files.path(log), 4096);
-    if (const std::string words = files.last_words(); !words.empty())
+    if (const std::string words = files.last_words(), agent = "cannot start the agent: "; words.compare(0, agent.size(), agent) == 0)
+      throw Error(KORTEX_E_FAILED, "cannot start agent " + quoted(workspace.agent_name) + ": " + words.substr(agent.size()));
+    else if (!words.empty())
       reason = words;
     else if (!detail.empty())
       reason = detail.substr(0, detail.find('\n'));
@@ -361,7 +384,7 @@ Instance MicrovmRuntime::start(Call& call, const Ref& ref, const Workspace& work
     ::unlink(files.path("session.status").c_str());
     throw;
   }
-  return files.observe();
+  return files.observe(false);
 }
 
 bool MicrovmRuntime::has_agent(const InstanceFiles& files) {
@@ -391,6 +414,7 @@ void MicrovmRuntime::end(Call& call, const Ref& ref, const InstanceFiles& files,
     if (!ended)
       if (const Fd told = ask_to_power_down(files)) ended = files.wait_until_dead(call, 8s);
     if (!ended) {
+      // Not system_powerdown: it would be one more message to that first program, which reads no button of ACPI and did not answer.
       (void)qmp(files, "quit", 3s);
       if (!files.wait_until_dead(call, 3s)) files.kill_all();
     }
@@ -412,13 +436,35 @@ Instance MicrovmRuntime::stop(Call& call, const Ref& ref, const StopMode& mode) 
 
 void MicrovmRuntime::remove(Call& call, const Ref& ref, RemoveMode mode) {
   const InstanceFiles files(ref);
-  if (!exists(files.directory())) return;
-  if (has_agent(files) && mode == RemoveMode::stopped_only)
+  const bool listed = m_roster.has(ref.key());
+  if (!listed && !exists(files.directory())) return;
+  const bool lost = listed && !files.created();  // its directory went before it did
+  if ((has_agent(files) || (lost && find_machine(machine_name(ref.key())) != 0)) && mode == RemoveMode::stopped_only)
     throw Error(KORTEX_E_STATE, "cannot remove " + quoted(ref.name()) + ": it is running", "kortex-cli stop " + std::string(ref.name()));
   end(call, ref, files, 0ms);
+  if (lost) kill_machine(machine_name(ref.key()));  // and with it what serves it
   files.clear();
+  m_roster.remove(ref.key());
   m_cache.prune();
 }
+
+void MicrovmRuntime::list(Call& call) {
+  for (const Roster::Entry& entry : m_roster.all()) {
+    Instance instance = InstanceFiles(entry.directory).observe(false);
+    if (instance.state == State::gone) {
+      instance.pid = find_machine(machine_name(entry.key));
+      instance.state = instance.pid != 0 ? State::running : State::stopped;
+    }
+    if (instance.created_ms == 0) instance.created_ms = entry.created_ms;
+    instance.key = instance.id = entry.key;
+    instance.labels = entry.labels;
+    call.emit(instance);
+  }
+}
+
+/// The holder tells that the agent has ended before it has ended the rest, written that down, and ended itself and the machine; who asks
+/// next must not hear "running". After our session: the guest waits for its clients to have their last bytes.
+void MicrovmRuntime::settle(Call& call, const InstanceFiles& files) { (void)files.wait_until_dead(call, 10s); }
 
 /// Within a `catch`: the agent may have ended between the look at its story and the connection, and the machine with it.
 Exit MicrovmRuntime::told_end(Call& call, const InstanceFiles& files, const session::Error& error) {
@@ -436,8 +482,12 @@ Exit MicrovmRuntime::terminal(Call& call, const Ref& ref, const Execution& execu
   const InstanceFiles files(ref);
   if (!has_agent(files)) throw not_running(ref, "enter");
   try {
-    Session session(call, files);
-    const session::End end = session.client().attach(session::streams_of(call.raw(), execution.raw));
+    session::End end;
+    {
+      Session session(call, files);
+      end = session.client().attach(session::streams_of(call.raw(), execution.raw));
+    }
+    if (end.how != KORTEX_END_DETACHED) settle(call, files);
     return session::exit_of(end);
   } catch (const session::Error& error) {
     return told_end(call, files, error);
@@ -463,8 +513,9 @@ Exit MicrovmRuntime::wait(Call& call, const Ref& ref) {
   const InstanceFiles files(ref);
   if (!has_agent(files)) return {KORTEX_END_EXITED, files.story().exit_code};
   try {
-    Session session(call, files);
-    return session::exit_of(session.client().wait(call.raw()->cancel_fd));
+    const session::End end = Session(call, files).client().wait(call.raw()->cancel_fd);
+    settle(call, files);
+    return session::exit_of(end);
   } catch (const session::Error& error) {
     return told_end(call, files, error);
   }
@@ -495,5 +546,5 @@ void MicrovmRuntime::logs(Call& call, const Ref& ref, const LogsRequest& request
 }  // namespace kortex::microvm
 
 KORTEX_RUNTIME_MORE(kortex::microvm::MicrovmRuntime, "microvm", KORTEX_RUNTIME_VERSION, "runs the agent in a virtual machine of its own, on QEMU",
-                    R"(,"options":{"accel":["kvm","tcg"],"machine":["auto","microvm","q35","virt"],"root":["host"],"disk":[],"sessions":[],)"
+                    R"(,"options":{"accel":["kvm","tcg"],"machine":["auto","microvm","q35","virt"],"share":["virtiofs","9p"],"root":["host"],"disk":[],"sessions":[],)"
                     R"("kernel":[],"modules":[]})");

@@ -1,6 +1,9 @@
 /// Kernel modules by name, from a modules directory as depmod(8) describes it.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +21,9 @@ class ModuleIndex {
   [[nodiscard]] const std::string& directory() const { return m_directory; }
 
  private:
-  std::string m_directory, m_dependencies, m_built_in;
+  std::string m_directory;
+  std::map<std::string, std::string, std::less<>> m_dependencies;  // a module's line of modules.dep
+  std::set<std::string, std::less<>> m_built_in;
 };
 
 /// The module without what is for debuggers and tracers alone (types, tables for walking the stack), which takes the

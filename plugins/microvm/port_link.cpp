@@ -12,6 +12,7 @@
 
 #include "files.hpp"
 #include "machine.hpp"
+#include "port_words.hpp"
 #include "qmp.hpp"
 
 namespace kortex::microvm {
@@ -21,7 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr char esc = '\xf5';
 constexpr std::size_t room = 64 * 1024;
 
 std::string hexadecimal(std::uint64_t number) {
@@ -60,19 +60,11 @@ class Pump {
     if (size <= 0) {
       m_client_gone = true;
       m_give_up = Clock::now() + 2s;
-      m_up += esc;
+      m_up += port_escape;
       m_up += 'X';
       return;
     }
-    const char* at = bytes;
-    for (std::size_t left = static_cast<std::size_t>(size); left > 0;) {
-      const void* found = std::memchr(at, esc, left);
-      const std::size_t plain = found != nullptr ? static_cast<std::size_t>(static_cast<const char*>(found) - at) : left;
-      m_up.append(at, plain);
-      if (found != nullptr) m_up.append({esc, 'L'});
-      at += plain + (found != nullptr ? 1 : 0);
-      left -= plain + (found != nullptr ? 1 : 0);
-    }
+    append_escaped(m_up, {bytes, static_cast<std::size_t>(size)});
   }
 
   void read_port() {
@@ -87,19 +79,8 @@ class Pump {
 
   void unescape(std::string_view bytes) {
     compact(m_down, m_down_begin);
-    for (std::size_t at = 0; at < bytes.size();) {
-      if (m_escaped) {
-        m_escaped = bytes[at] == esc;
-        if (bytes[at] == 'L') m_down += esc;
-        if (bytes[at] == 'X') m_ended = true;
-        ++at;
-        continue;
-      }
-      const std::size_t found = std::min(bytes.find(esc, at), bytes.size());
-      m_down.append(bytes.substr(at, found - at));
-      m_escaped = found < bytes.size();
-      at = found + 1;
-    }
+    m_words.take(bytes, m_down);
+    m_ended |= m_words.over();
   }
 
   void write_port() {
@@ -143,7 +124,8 @@ class Pump {
   int m_outer;
   std::string m_up, m_down;  // towards the port; towards the client
   std::size_t m_up_begin = 0, m_down_begin = 0;
-  bool m_escaped = false, m_ended = false, m_told = false, m_client_gone = false;
+  PortWords m_words;
+  bool m_ended = false, m_told = false, m_client_gone = false;
   Clock::time_point m_give_up;
 };
 
@@ -183,7 +165,7 @@ Fd ask_to_power_down(const InstanceFiles& files) {
   try {
     Fd port = files.connect(control_socket);
     // Whatever a predecessor left half said, this is no part of it.
-    const std::string words = esc + std::string(1, esc) + "P";
+    const std::string words = port_escape + std::string(1, port_escape) + "P";
     if (::send(port.get(), words.data(), words.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(words.size())) return port;
   } catch (const session::Error&) {
     // Nobody there.
@@ -227,10 +209,10 @@ std::string PortLink::greet(const Call& call, std::chrono::milliseconds limit) c
   std::uint64_t number = 0;
   if (::getrandom(&number, sizeof number, 0) != sizeof number) fail_system("cannot get random bytes");
   const std::string nonce = hexadecimal(number);
-  const std::string hello = esc + std::string("R") + nonce + hexadecimal(static_cast<std::uint64_t>(now_ms()));
+  const std::string hello = port_escape + std::string("R") + nonce + hexadecimal(static_cast<std::uint64_t>(now_ms()));
   const session::Error ended(KORTEX_E_BACKEND, "the virtual machine has ended");
   if (::send(m_port.get(), hello.data(), hello.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(hello.size())) throw ended;
-  const std::string wanted = esc + std::string("A") + nonce;
+  const std::string wanted = port_escape + std::string("A") + nonce;
   const auto end = Clock::now() + limit;
   std::string seen;
   for (;;) {

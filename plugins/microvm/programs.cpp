@@ -1,9 +1,14 @@
 #include "programs.hpp"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <exception>
 #include <sstream>
+#include <thread>
+
+#include <kortex/fd.hpp>
 
 namespace kortex::microvm {
 
@@ -51,6 +56,43 @@ void run_into(const Call& call, const std::string& what, const std::vector<std::
   std::string reason = result.err.substr(0, result.err.find('\n'));
   if (reason.empty()) reason = "it ended with status " + std::to_string(result.exit_code);
   throw Error(KORTEX_E_BACKEND, "cannot " + what + ": " + reason, {}, result.err);
+}
+
+ProcessResult run_fed(const Call& call, const std::vector<std::string>& argv, const std::function<void(int)>& write, int out_fd) {
+  Pipe pipe = Pipe::make();
+  std::exception_ptr failure;
+  std::thread writer([&] {
+    sigset_t broken;
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &broken, nullptr);  // it goes with this thread
+    try {
+      write(pipe.write.get());
+    } catch (const std::system_error& error) {
+      if (error.code().value() != EPIPE) failure = std::current_exception();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    pipe.write.reset();
+  });
+  const auto finish = [&] {
+    pipe.read.reset();
+    writer.join();
+  };
+  Process process;
+  process.argv = argv;
+  process.stdin_fd = pipe.read.get();
+  process.stdout_fd = out_fd;
+  ProcessResult result;
+  try {
+    result = call.run(process);
+  } catch (...) {
+    finish();
+    throw;
+  }
+  finish();
+  if (failure) std::rethrow_exception(failure);
+  return result;
 }
 
 }  // namespace kortex::microvm

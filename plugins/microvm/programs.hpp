@@ -1,6 +1,7 @@
 /// The programs of other packages that this runtime uses.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include <kortex/call.hpp>
@@ -24,5 +25,9 @@ struct Virtiofsd {
 
 /// Runs `argv` with its output to `out_fd`; throws BACKEND with what it said when it fails.
 void run_into(const Call& call, const std::string& what, const std::vector<std::string>& argv, int out_fd = -1);
+
+/// Runs `argv`, whose input is what `write` writes to the descriptor that it is given, in a thread of its own. Throws what `write` throws,
+/// unless the program wants no more, which its status tells.
+[[nodiscard]] ProcessResult run_fed(const Call& call, const std::vector<std::string>& argv, const std::function<void(int fd)>& write, int out_fd = -1);
 
 }  // namespace kortex::microvm

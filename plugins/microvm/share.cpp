@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* tree = "/tree";
+constexpr const char* tree = shared_tree;
 
 // What lies in /etc and programs need. A star at the end: everything that begins so. Never here: shadow, ssh,
 // sudoers, ssl/private, …
@@ -166,12 +166,12 @@ std::vector<Shared> shared_folders(const Workspace& workspace, const HostPlaces&
   return all;
 }
 
-std::vector<std::string> share_command(const std::vector<Shared>& folders, const Root& root, const Owner& owner, const HostPlaces& places,
-                                       const Virtiofsd& virtiofsd, int listen_fd) {
+namespace {
+
+/// bubblewrap's arguments for the tree and for what programs of this machine need to run.
+Arguments tree_command(const std::vector<Shared>& folders, const Root& root, const HostPlaces& places) {
   Arguments command{"bwrap", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup-try"};
-  const bool is_root = ::geteuid() == 0;
-  if (!is_root) add(command, {"--unshare-user"});
-  // virtiofsd's own way: its program, and nothing else.
+  if (::geteuid() != 0) add(command, {"--unshare-user"});
   add(command, {"--ro-bind", "/usr", "/usr"});
   for (const char* path : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}) {
     struct stat status {};
@@ -188,12 +188,32 @@ std::vector<std::string> share_command(const std::vector<Shared>& folders, const
   add(command, {"--perms", "0755", "--dir", std::string(tree) + "/mount", "--perms", "0755", "--dir", std::string(tree) + "/session"});
   for (const char* name : {"status", "output.0", "output.1"})
     add(command, {"--bind", places.state_dir + "/session." + name, std::string(tree) + "/session/" + name});
-  add(command, {"--ro-bind", places.state_dir + "/settings", std::string(tree) + "/settings"});
   for (const Shared& shared : folders) {
     const std::string at = std::string(tree) + "/" + shared.name;
     add(command, {shared.read_only ? "--ro-bind" : "--bind", shared.source, at});
     hide_private_places(command, shared.source, at, places);
   }
+  return command;
+}
+
+}  // namespace
+
+std::vector<std::string> nine_p_command(const std::vector<Shared>& folders, const Root& root, const Owner& owner, const HostPlaces& places,
+                                        const std::vector<std::string>& read, const std::vector<std::string>& written) {
+  Arguments command = tree_command(folders, root, places);
+  for (const std::string& path : read) add(command, {"--ro-bind", path, path});
+  for (const std::string& path : written) add(command, {"--bind", path, path});
+  add(command, {"--dev-bind-try", "/dev/kvm", "/dev/kvm", "--remount-ro", "/", "--chdir", places.state_dir});
+  if (owner.uid == 0)
+    for (const char* capability : {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID"}) add(command, {"--cap-add", capability});
+  add(command, {"--"});
+  return command;
+}
+
+std::vector<std::string> share_command(const std::vector<Shared>& folders, const Root& root, const Owner& owner, const HostPlaces& places,
+                                       const Virtiofsd& virtiofsd, int listen_fd) {
+  Arguments command = tree_command(folders, root, places);
+  const bool is_root = ::geteuid() == 0;
   add(command, {"--remount-ro", "/", "--chdir", "/"});
   if (is_root && owner.uid != 0) {
     // bubblewrap has put the tree together as root, who gets everywhere; what follows is the owner's.
@@ -230,7 +250,8 @@ std::vector<std::string> exposure(const Workspace& workspace, const std::vector<
   if (root.kind == Root::Kind::directory) said.push_back("the root directory " + quoted(root.path) + ", read only");
   if (!workspace.network_denied) said.emplace_back("what this machine reaches by IPv4, its other addresses included; not its own loopback");
   for (const Port& port : workspace.ports) said.push_back("port " + std::to_string(port.target) + " of the agent is forwarded to " + port.bind + " of this machine");
-  said.emplace_back("QEMU, virtiofsd" + std::string(workspace.network_denied ? "" : ", passt") + ": programs of this machine that serve the virtual one");
+  const std::string virtiofsd = workspace.options.get("share", "virtiofs") == "9p" ? "" : ", virtiofsd", passt = workspace.network_denied ? "" : ", passt";
+  said.push_back("QEMU" + virtiofsd + passt + ": programs of this machine that serve the virtual one");
   return said;
 }
 

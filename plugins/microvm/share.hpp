@@ -6,7 +6,6 @@
 ///     sources      the sources
 ///     mount/N      the mounts
 ///     session/     files for the holder's story and the agent's output
-///     settings     what the guest is to be
 #pragma once
 
 #include <string>
@@ -38,6 +37,14 @@ struct HostPlaces {
 
 /// The main repository of a git worktree that the sources are, when it agrees; "": none.
 [[nodiscard]] std::string worktree_repository(const std::string& sources);
+
+/// Where the tree is, for those who serve it.
+inline constexpr const char* shared_tree = "/tree";
+
+/// bubblewrap and its arguments, for QEMU to serve the tree itself, by 9p; QEMU's follow. Only as the owner: it writes with its own
+/// rights. `read`, `written`: other files it needs, at their own paths.
+[[nodiscard]] std::vector<std::string> nine_p_command(const std::vector<Shared>&, const Root&, const Owner&, const HostPlaces&,
+                                                      const std::vector<std::string>& read, const std::vector<std::string>& written);
 
 /// bubblewrap, virtiofsd and their arguments. virtiofsd serves the socket on descriptor `listen_fd` as the owner and
 /// nobody else: whatever the guest's root tries, it has the owner's rights at most.

@@ -3,6 +3,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -39,7 +40,8 @@ Fd listen_at(const std::string& path) {
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ::unlink(path.c_str());
-  if (!socket || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(socket.get(), 64) != 0)
+  // The mode that bind() gives it, whatever the umask.
+  if (!socket || ::fchmod(socket.get(), 0600) != 0 || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(socket.get(), 64) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot listen at '" + path + "'");
   return socket;
 }
@@ -67,6 +69,7 @@ Fd connect_service(const Call& call, const std::string& directory, std::string& 
   service.argv = {"/bin/sh", "-c",
                   "command -v podman >/dev/null || exit 127; export LISTEN_PID=$$ LISTEN_FDS=1; exec podman system service --time 5 3<&0 </dev/null "
                   ">/dev/null 2>&1"};
+  service.cwd = directory;  // conmon leaves a file called "oom" where podman was started, when a container runs out of memory
   service.stdin_fd = listener.get();
   service.flags = KORTEX_RUN_DETACH;
   call.run(service);

@@ -8,6 +8,8 @@
 #include <sstream>
 
 #include "instance_files.hpp"
+#include "sandbox_view.hpp"
+#include "system_files.hpp"
 
 namespace kortex::process {
 
@@ -59,7 +61,9 @@ void require_bubblewrap(const Call& call, NetworkOf network) {
   (void)require_installed();
   Process process;
   process.argv = {"bwrap", "--unshare-user", "--disable-userns", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-                  "--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"};
+                  "--cap-drop", "ALL"};
+  // What every sandbox shows, and not all of this machine: mounts that come and go, like those of containers, would make it fail.
+  append_mounts(process.argv, system_files("/etc", false));
   if (network == NetworkOf::own) process.argv.emplace_back("--unshare-net");
   process.argv.insert(process.argv.end(), {"--", "/usr/bin/env", "true"});
   const ProcessResult result = call.run(process);

@@ -15,7 +15,7 @@ namespace kortex::process {
 [[nodiscard]] std::vector<std::string> agent_environment(const Ref&, const Workspace&, bool sandboxed,
                                                          const std::vector<std::string>& given);
 
-/// By which the processes of an instance without a sandbox are found again: in their environment.
+/// By which the processes of an instance are found again that no lock tells of: in their environment.
 [[nodiscard]] std::string instance_marker(const std::string& key);
 
 }  // namespace kortex::process

@@ -31,6 +31,7 @@ struct Record {
 class InstanceFiles {
  public:
   explicit InstanceFiles(const Ref& ref) : m_directory(ref.state_dir()) {}
+  explicit InstanceFiles(std::string directory) : m_directory(std::move(directory)) {}
 
   [[nodiscard]] const std::string& directory() const { return m_directory; }
   [[nodiscard]] std::string path(const char* name) const { return m_directory + "/" + name; }

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -25,10 +26,11 @@ using namespace std::chrono_literals;
 
 [[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
-// Above the numbers that the child is given, so that dup2() of one never closes another.
+// Above the numbers that the child is given, so that dup2() of one never closes another; and no higher, for somebody's
+// `ulimit -n`.
 Fd lifted(Fd fd, const std::string& what) {
   if (!fd) fail("cannot open '" + what + "'");
-  Fd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 128));
+  Fd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, filter_descriptor + 1));
   if (!high) fail("cannot open '" + what + "'");
   return high;
 }
@@ -43,7 +45,8 @@ Fd listening(const InstanceFiles& files) {
   ::unlink(path.c_str());
   const Fd directory(::open(files.directory().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!directory || !listener) fail("cannot listen on '" + path + "'");
+  // The mode that bind() gives it, whatever the umask.
+  if (!directory || !listener || ::fchmod(listener.get(), 0600) != 0) fail("cannot listen on '" + path + "'");
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   // The directory's own name may be longer than a socket address.
@@ -89,7 +92,10 @@ pid_t spawn(const std::vector<std::string>& command, const std::vector<std::stri
   const int error = ::posix_spawnp(&pid, command.front().c_str(), &actions, &attributes, pointers(command).data(), pointers(environment).data());
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) throw Error(KORTEX_E_UNAVAILABLE, "cannot run '" + command.front() + "': " + std::strerror(error));
+  const std::string cannot = "cannot run '" + command.front() + "'";
+  if (error == EAGAIN) throw Error(KORTEX_E_RESOURCE, cannot + ": no more processes are allowed (ulimit -u)");
+  if (error == EMFILE || error == ENFILE || error == ENOMEM) throw std::system_error(error, std::generic_category(), cannot);
+  if (error != 0) throw Error(KORTEX_E_UNAVAILABLE, cannot + ": " + std::strerror(error));
   return pid;
 }
 
@@ -134,9 +140,8 @@ void launch_holder(const Call& call, const InstanceFiles& files, const Launch& l
   if (launch.filter) given.filter = lifted(Fd(::fcntl(launch.filter.get(), F_DUPFD_CLOEXEC, 0)), "memfd");
   replace_file(files.path("boot"), boot_id() + "\n");
 
-  // In a sandbox the death of the holder is the death of all; bubblewrap, which only waits for that, is not marked.
-  std::vector<std::string> environment{"PATH=/usr/bin:/bin"};
-  if (launch.wrapper.empty()) environment.push_back(instance_marker(launch.key));
+  // By the marker it is found even when the instance's directory, and with it the lock, is gone.
+  const std::vector<std::string> environment{"PATH=/usr/bin:/bin", instance_marker(launch.key)};
   const pid_t pid = spawn(command_of(launch), environment, given);
   const Fd said = std::move(given.said);
   given = Descriptors();  // ours would keep the pipe open, and the instance "alive"

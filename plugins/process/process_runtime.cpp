@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <kortex/roster.hpp>
 #include <kortex/runtime.hpp>
 #include <kortex/session_call.hpp>
 
@@ -81,14 +82,14 @@ std::string found_outside(const std::string& program) {
 }  // namespace
 
 /// Runs the agent on this machine, in a bubblewrap sandbox or, when asked for, without any.
-class ProcessRuntime : public Runtime, public Execs, public Terminals, public Logs, public Waits {
+class ProcessRuntime : public Runtime, public Execs, public Terminals, public Logs, public Waits, public Lists {
  public:
   static constexpr const char* license = "Apache-2.0";
   static std::vector<Option> options() {
     return {{"sandbox", "bwrap: isolate the agent; none: run it with all your rights", KORTEX_OPT_ENUM, 0, "bwrap", {"bwrap", "none"}}};
   }
 
-  explicit ProcessRuntime(const Open& open) : m_host(open.host) {}
+  explicit ProcessRuntime(const Open& open) : m_host(open.host), m_roster(open.host.state_dir()) {}
 
   Probe probe(Call& call) override {
     const std::string version = bubblewrap_version(call);
@@ -130,6 +131,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
       record.created_ms = now_ms();
       record.sandboxed = sandboxed(workspace);
       for (const Port& port : workspace.ports) record.ports.push_back(port.target);
+      m_roster.add(ref, workspace.labels);
       files.write_record(record);
     }
     Instance made = files.observe();
@@ -188,14 +190,31 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   void remove(Call& call, const Ref& ref, RemoveMode mode) override {
     const InstanceFiles files(ref);
     const std::optional<Record> record = files.record();
-    if (!record && !exists(files.directory())) return;
+    const bool listed = m_roster.has(ref.key());
+    if (!record && !listed && !exists(files.directory())) return;
     if (files.alive() && !files.story().ended && mode == RemoveMode::stopped_only)
       throw Error(KORTEX_E_STATE, "cannot remove " + quoted(ref.name()) + ": it is running", "kortex-cli stop " + std::string(ref.name()));
     end(call, ref, files, record.value_or(Record{}), 0ms);
+    if (!record && listed) kill_marked(instance_marker(ref.key()));  // its directory went before it did
     remove_limit_groups(ref.key());
     for (const char* name : {"home", "tmp", "session.sock", "session.lock", "session.status", "output.0", "output.1", "boot",
                              "boot.new", "instance.new", "instance"})
       remove_tree(files.path(name));
+    m_roster.remove(ref.key());
+  }
+
+  void list(Call& call) override {
+    for (const Roster::Entry& entry : m_roster.all()) {
+      Instance instance = InstanceFiles(entry.directory).observe();
+      if (instance.state == State::gone) {
+        instance.pid = find_marked(instance_marker(entry.key));
+        instance.state = instance.pid != 0 ? State::running : State::stopped;
+      }
+      if (instance.created_ms == 0) instance.created_ms = entry.created_ms;
+      instance.key = instance.id = entry.key;
+      instance.labels = entry.labels;
+      call.emit(instance);
+    }
   }
 
   void inspect(Call& call, const std::vector<Ref>& refs) override {
@@ -339,6 +358,7 @@ class ProcessRuntime : public Runtime, public Execs, public Terminals, public Lo
   }
 
   Host m_host;
+  Roster m_roster;
   mutable std::string m_etc;  ///< what public_etc() said
 };
 

@@ -151,9 +151,9 @@ void check_mount_targets(const kortex_workspace& workspace) {
       if (lies_in(at, own)) throw Error(KORTEX_E_INVALID, what + quoted(own) + " is the sandbox's own");
     for (const char* needed : {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/dev", "/run/kortex"})
       if (lies_in(needed, at)) throw Error(KORTEX_E_INVALID, what + "it would hide " + quoted(needed) + ", which the sandbox needs");
-    for (const char* link : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/var/run", "/var/tmp"}) {
+    for (const char* link : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/var/run"}) {
       if (!lies_in(at, link)) continue;
-      const std::string real = link == std::string("/var/tmp") ? "/tmp" : link == std::string("/var/run") ? "/run" : resolved(link);
+      const std::string real = link == std::string("/var/run") ? "/run" : resolved(link);
       if (real != link)
         throw Error(KORTEX_E_INVALID, what + quoted(link) + " is a symbolic link to " + quoted(real) + " in the sandbox",
                     "mount it at " + quoted(real + relative_to(at, link)));
@@ -174,7 +174,8 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
 
   check_mount_targets(workspace);
   std::vector<Mounted> own;
-  own.push_back({Kind::bind, places.state_dir + "/tmp", "/tmp"});
+  // Not a link from one to the other: sources, mounts or a home may lie in either, and nothing can be mounted through a link.
+  for (const char* temporary : {"/tmp", "/var/tmp"}) own.push_back({Kind::bind, places.state_dir + "/tmp", temporary});
   const std::string home = normal(places.home);
   if (home != target && home != "/") own.push_back({Kind::bind, places.state_dir + "/home", home});
   own.push_back({Kind::bind, sources, target});
@@ -215,13 +216,7 @@ std::vector<Mounted> sandbox_view(const kortex_workspace& workspace, const HostP
   return view;
 }
 
-std::vector<std::string> sandbox_command(const std::vector<Mounted>& view, const kortex_workspace& workspace, bool filtered) {
-  // No --die-with-parent: whoever starts an instance is gone a moment later. No --new-session: the holder
-  // makes its own. No --hostname: the machine's own name is the one that /etc/hosts resolves.
-  std::vector<std::string> arguments{"--unshare-user", "--disable-userns", "--unshare-pid",        "--as-pid-1", "--unshare-ipc",
-               "--unshare-uts",  "--cap-drop",       "ALL", "--unshare-cgroup-try"};
-  if (workspace.network == KORTEX_NETWORK_DENY) arguments.emplace_back("--unshare-net");
-  if (filtered) arguments.insert(arguments.end(), {"--seccomp", std::to_string(filter_descriptor)});
+void append_mounts(std::vector<std::string>& arguments, const std::vector<Mounted>& view) {
   const auto add = [&arguments](const char* option, const std::string& source, const std::string& target) {
     arguments.emplace_back(option);
     if (!source.empty()) arguments.push_back(source);
@@ -242,6 +237,16 @@ std::vector<std::string> sandbox_command(const std::vector<Mounted>& view, const
         break;
     }
   }
+}
+
+std::vector<std::string> sandbox_command(const std::vector<Mounted>& view, const kortex_workspace& workspace, bool filtered) {
+  // No --die-with-parent: whoever starts an instance is gone a moment later. No --new-session: the holder
+  // makes its own. No --hostname: the machine's own name is the one that /etc/hosts resolves.
+  std::vector<std::string> arguments{"--unshare-user", "--disable-userns", "--unshare-pid",        "--as-pid-1", "--unshare-ipc",
+               "--unshare-uts",  "--cap-drop",       "ALL", "--unshare-cgroup-try"};
+  if (workspace.network == KORTEX_NETWORK_DENY) arguments.emplace_back("--unshare-net");
+  if (filtered) arguments.insert(arguments.end(), {"--seccomp", std::to_string(filter_descriptor)});
+  append_mounts(arguments, view);
   arguments.insert(arguments.end(), {"--remount-ro", "/", "--chdir", normal(workspace.target_path), "--"});
   return arguments;
 }

@@ -45,6 +45,8 @@ void check_mount_targets(const kortex_workspace&);
 
 /// The descriptor on which bubblewrap must find seccomp_filter(), unless that is empty.
 inline constexpr int filter_descriptor = 9;
+/// Appends bubblewrap's arguments for this file system.
+void append_mounts(std::vector<std::string>& arguments, const std::vector<Mounted>&);
 /// bubblewrap's arguments, up to and including "--".
 [[nodiscard]] std::vector<std::string> sandbox_command(const std::vector<Mounted>&, const kortex_workspace&, bool filtered);
 

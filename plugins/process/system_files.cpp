@@ -61,7 +61,6 @@ std::vector<Mounted> system_files(const std::string& etc, bool open_etc) {
   view.push_back({Kind::dev, "", "/dev"});
   view.push_back({Kind::scratch, "", "/run"});
   view.push_back({Kind::symlink, "/run", "/var/run"});
-  view.push_back({Kind::symlink, "/tmp", "/var/tmp"});
   return view;
 }
 

@@ -14,6 +14,7 @@
 #include "holder.h"
 #include "program.h"
 #include "relay.h"
+#include "restrict.h"
 
 static const char usage[] =
     "usage: kortex-session serve --dir DIR [--socket FILE]\n"
@@ -172,6 +173,8 @@ static int serve(int argc, char **argv) {
   if (result) return result;
   /* whatever else the starter left open is not for the agent either */
   close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+  /* a kernel without filters is a virtual machine's own */
+  if (getpid() == 1 && !restrict_sandbox() && errno != EINVAL) return fail_setup("restrict", "what runs in here");
   fcntl(holder.listen_fd, F_SETFL, fcntl(holder.listen_fd, F_GETFL) | O_NONBLOCK);
   return holder_serve(&holder, o.ready_fd);
 }

@@ -144,8 +144,10 @@ bool program_start(char *const argv[], char *const env[], const char *directory,
     case STAGE_DIRECTORY:
       snprintf(error->text, sizeof error->text, "cannot run '%s' in '%s': %s", argv[0], directory, reason(failure.error));
       break;
-    default:
-      snprintf(error->text, sizeof error->text, "cannot run '%s': %s", argv[0], reason(failure.error));
+    default: {
+      const bool too_many = failure.stage == STAGE_SETUP && failure.error == EAGAIN;
+      snprintf(error->text, sizeof error->text, "cannot run '%s': %s", argv[0], too_many ? "no more processes are allowed (ulimit -u)" : reason(failure.error));
+    }
   }
   return false;
 }

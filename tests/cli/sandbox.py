@@ -285,9 +285,10 @@ def process_options():
 
 class TestCase(unittest.TestCase):
     maxDiff = None
+    sandbox_type = Sandbox
 
     def setUp(self):
-        self.sandbox = Sandbox()
+        self.sandbox = self.sandbox_type()
         self._terminals = []
 
     def tearDown(self):

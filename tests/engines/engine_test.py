@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from place import DIRECTORY, ENGINE, IMAGE, REMOTE, RUNTIME  # first: it decides
 from engine_case import ROOT, EngineTest
 from fixture import Fixture
 from sandbox import BINARY, SOON
+from secrecy import Secrecy
 
 CROWD = int(os.environ.get("KORTEX_CROWD", "100"))
 
@@ -244,6 +246,30 @@ class LiveState(EngineTest):
             self.ok("remove", "w")
             self.assertEqual(self.containers(), [])
 
+    def test_what_lost_its_record_is_shown_and_removed_and_no_other(self):
+        self.create("kept")
+        self.create("lost")
+        lost = self.show("lost")
+        key, id_of_it = f"kortex-lost-{lost['id'][:12]}", self.container("lost")
+        elsewhere = self.sandbox.path / "other-store"
+        self.assertEqual(self.ok("--storage", elsewhere, "list", "--orphans").stdout, "")
+        self.assertEqual(self.ok("list", "--orphans").stdout, "")
+        shutil.rmtree(self.sandbox.store / "workspaces" / lost["id"])
+        (self.sandbox.store / "names/lost").unlink()
+        found = self.ok("list", "--orphans", "-o", "json").json()["orphans"]
+        self.assertEqual([(orphan["key"], orphan["id"], orphan["runtime"], orphan["state"]) for orphan in found], [(key, id_of_it, RUNTIME, "running")])
+        # Another store, even one that has workspaces on the same engine, knows nothing of it.
+        self.ok("--storage", elsewhere, "init", self.sandbox.project, "--runtime", "fake", "--name", "x")
+        self.assertEqual(self.ok("--storage", elsewhere, "list", "--orphans", "-o", "json").json()["orphans"], [])
+        self.ok("--storage", elsewhere, "prune", "--force")
+        self.assertIn(id_of_it, self.containers())
+        self.assertIn(key, self.ok("prune").stdout)
+        self.assertIn(id_of_it, self.containers())
+        self.assertEqual(self.ok("prune", "--force").stdout, f"{key}\n")
+        self.assertEqual(self.containers(), [self.container("kept")])
+        self.assertEqual(self.state("kept"), "running")
+        self.ok("remove", "--force", "kept")
+
     def test_a_crowd_is_listed_in_one_query(self):
         names = [f"w{number}" for number in range(CROWD)]
         self.sandbox.agent("sleeper", "sh")
@@ -298,8 +324,11 @@ class Sandboxing(EngineTest):
         main, tree = self.sandbox.path / "main", self.sandbox.path / "tree"
         (main / ".git/worktrees/tree").mkdir(parents=True)
         tree.mkdir()
+        (main / ".git/objects").mkdir()
+        (main / ".git/refs").mkdir()
         (main / ".git/HEAD").write_text("ref: refs/heads/main\n")
         (main / ".git/worktrees/tree/commondir").write_text("../..\n")
+        (main / ".git/worktrees/tree/gitdir").write_text(f"{tree}/.git\n")
         (tree / ".git").write_text(f"gitdir: {main}/.git/worktrees/tree\n")
         self.sandbox.project = tree
         done = self.create()
@@ -401,6 +430,11 @@ class Sandboxing(EngineTest):
     def test_the_agent_gains_no_privileges(self):
         self.create()
         self.assertRegex(self.inside("cat", "/proc/self/status"), r"NoNewPrivs:\t1")
+
+
+class Secrets(Secrecy, EngineTest):
+    def test_they_are_where_they_are_needed_and_nowhere_else(self):
+        self.exercise(RUNTIME, "--runtime-option", f"image={IMAGE}", seconds=4 * SOON)
 
 
 class Images(EngineTest):

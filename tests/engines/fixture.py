@@ -175,11 +175,20 @@ network_backend = "netavark"
         (folder / "tmp").mkdir(exist_ok=True)
         path = self.path / "podman.sock"
         full = {"PATH": PATH, "HOME": "/root", **env}
-        process, log = self.spawn("podman", ["podman", "system", "service", "--time", "0", f"unix://{path}"], full)
+        process, log = self.spawn("podman", ["podman", "system", "service", "--time", "0", f"unix://{path}"], full, cwd=folder)
         self.remember("podman", process)
         wait_for_socket(path, process, log)
         run("podman", "import", "--change", 'CMD ["sh"]', str(self.root_file_system()), IMAGE, env=full)
         return {"socket": str(path), "env": env, "pid": process.pid}
+
+    def open_tun(self):
+        """slirp4netns opens it: rootless podman's, and that of the simulator of Apple's container."""
+        if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
+            return
+        mode = os.stat("/dev/net/tun").st_mode & 0o7777
+        if mode != 0o666:
+            os.chmod("/dev/net/tun", 0o666)  # its mode everywhere but on minimal machines
+            self.made(f"tun {mode:o}")
 
     def up_rootless(self):
         self.need("rootless", "podman", "runc", "newuidmap", "slirp4netns")
@@ -195,11 +204,6 @@ network_backend = "netavark"
                 if not any(line.startswith(f"{self.user}:") for line in file):
                     file.write(f"{self.user}:310000:65536\n")
                     self.made(name)
-        if os.path.exists("/dev/net/tun"):
-            mode = os.stat("/dev/net/tun").st_mode & 0o7777
-            if mode != 0o666:
-                os.chmod("/dev/net/tun", 0o666)  # its mode everywhere but on minimal machines
-                self.made(f"tun {mode:o}")
         folder = self.path / "rootless"
         env = self.configure_podman("rootless", folder / "root", folder / "run")
         env.update({"XDG_RUNTIME_DIR": str(folder / "xdg"), "USER": self.user})  # podman looks up its id ranges by $USER
@@ -251,6 +255,7 @@ network_backend = "netavark"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        # SHLVL: a shell that is not the outermost reads no .bashrc, which with some users takes seconds at every login.
         (folder / "sshd_config").write_text(f"""ListenAddress 127.0.0.1
 Port {port}
 HostKey {folder}/host
@@ -261,6 +266,7 @@ StrictModes no
 PermitRootLogin yes
 PasswordAuthentication no
 PermitUserEnvironment no
+SetEnv SHLVL=1
 """)
         (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
         (folder / "config").write_text(f"IdentityFile {folder}/key\nIdentitiesOnly yes\nUserKnownHostsFile {folder}/known_hosts\nStrictHostKeyChecking yes\n")
@@ -369,6 +375,7 @@ PermitUserEnvironment no
         for folder in (self.path, self.etc, self.log):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o755)
+        self.open_tun()
         state, failed = {"image": IMAGE}, False
         for name in ("podman", "rootless", "docker", "ssh"):
             try:

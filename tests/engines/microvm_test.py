@@ -1,7 +1,9 @@
 """The microvm runtime on real QEMU, emulated, through the real binary: microvm_test.py own|user [Test.name...]
 `user`: started by root, the tests run as an ordinary user who has nothing but a directory."""
 import atexit
+import contextlib
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -100,6 +103,18 @@ class MachineTest(TestCase):
         """Process ids of this sandbox's machines: none else has its directory open."""
         return [pid for pid, command in self.sandbox.processes().items() if "qemu-system" in command]
 
+    def qemu_itself(self):
+        """Not what it was started by."""
+        return [pid for pid in self.qemu() if "qemu-system" in os.readlink(f"/proc/{pid}/exe")]
+
+    def is_free(self, port):
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+            return True
+
     def busybox_root(self):
         root = self.sandbox.path / "root"
         for folder in ("bin", "etc", "proc", "sys", "dev", "tmp", "usr/bin"):
@@ -179,14 +194,56 @@ class Lifecycle(MachineTest):
         while not self.qemu():
             self.assertLess(time.monotonic(), deadline)
         for pid in self.sandbox.processes():
-            if "kortex-cli" in pathlib.Path(f"/proc/{pid}/comm").read_text():
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):  # it may have ended since
+                if "kortex-cli" in pathlib.Path(f"/proc/{pid}/comm").read_text():
+                    os.kill(pid, signal.SIGKILL)
         starting.wait()
         self.assertIn(self.state(), ("starting", "stopped"))
         self.start()
         self.assertEqual((self.state(), len(self.qemu())), ("running", 1))
         self.assertEqual(self.inside("echo", "here"), "here\n")
         self.ok("remove", "--force", "w")
+        self.assert_nothing_left()
+
+
+    def test_a_machine_whose_record_and_directory_are_gone_is_found_and_ended(self):
+        connected = not engine_usable("passt", "passt", "--version")
+        self.create("kept", start=False)
+        self.create("lost", configuration={"network": {"mode": "allow"}, "ports": [8080]} if connected else None)
+        [pid] = self.qemu_itself()
+        self.assertIn("virtiofsd", " ".join(self.sandbox.processes().values()))
+        # passt keeps an ordinary user from looking at it: its port tells.
+        ports = [forward["port"] for forward in self.show("lost")["forwards"]]
+        self.assertEqual([self.is_free(port) for port in ports], [False] if connected else [])
+        self.assertEqual(self.ok("list", "--orphans").stdout, "")
+        workspace = self.show("lost")["id"]
+        shutil.rmtree(self.sandbox.store / "workspaces" / workspace)
+        (self.sandbox.store / "names/lost").unlink()
+        key = f"kortex-lost-{workspace[:12]}"
+        [orphan] = self.ok("list", "--orphans", "-o", "json").json()["orphans"]
+        self.assertEqual((orphan["key"], orphan["runtime"], orphan["state"]), (key, "microvm", "running"))
+        self.assertGreater(orphan["created"], 0)
+        elsewhere = self.sandbox.path / "other-store"
+        self.ok("--storage", elsewhere, "list")
+        self.assertEqual(self.ok("--storage", elsewhere, "list", "--orphans", "-o", "json").json(), {"schema": 1, "orphans": [], "problems": []})
+        self.assert_ended(self.run_cli("--storage", elsewhere, "prune", "--force"), 0, "", "no runtime has anything")
+        self.assertEqual(self.qemu_itself(), [pid])
+        self.assert_ended(self.run_cli("prune", "--force"), 0, rf"^{key}\n$")
+        # With QEMU all goes that served it.
+        self.assertEqual(self.sandbox.wait_until_no_processes(), {})
+        deadline = time.monotonic() + SOON
+        while not all(map(self.is_free, ports)):
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(self.ok("list", "--orphans", "-o", "json").json()["orphans"], [])
+        self.assertEqual(len(os.listdir(self.sandbox.store / "runtimes/microvm/instances")), 1)
+        # One whose machine has ended already.
+        workspace = self.show("kept")["id"]
+        shutil.rmtree(self.sandbox.store / "workspaces" / workspace)
+        (self.sandbox.store / "names/kept").unlink()
+        [orphan] = self.ok("list", "--orphans", "-o", "json").json()["orphans"]
+        self.assertEqual((orphan["key"], orphan["state"]), (f"kortex-kept-{workspace[:12]}", "stopped"))
+        self.ok("prune", "--force")
+        self.assertEqual(os.listdir(self.sandbox.store / "runtimes/microvm/instances"), [])
         self.assert_nothing_left()
 
 
@@ -288,6 +345,61 @@ class Files(MachineTest):
         self.ok("stop", "w")
         self.assertEqual((self.sandbox.project / "made").read_text(), "inside\n")
 
+    def test_without_virtiofsd_qemu_serves_them_by_9p(self):
+        kernels = [path for path in sorted(pathlib.Path("/boot").glob("vmlinuz-*")) if list(pathlib.Path("/lib/modules", path.name[8:]).glob("kernel/fs/9p/9p.ko*"))]
+        if not kernels and os.environ.get("KORTEX_TEST_ENGINES") != "required":
+            self.skipTest("no kernel in /boot has 9p")
+        for name in ("open", "closed"):
+            (self.sandbox.path / name).mkdir()
+        (self.sandbox.path / "closed/kept").write_text("as it was\n")
+        (self.sandbox.project / "mine").write_text("mine\n")
+        self.create("w", "--runtime-option", "share=9p", "--runtime-option", f"kernel={kernels[-1]}", agent=("sh", "-c", "echo begun; exec sh"),
+                    configuration={"mounts": [{"host": str(self.sandbox.path / "open"), "target": "/mnt/open"},
+                                              {"host": str(self.sandbox.path / "closed"), "target": "/mnt/closed", "ro": True}]})
+        # None but QEMU serves anything.
+        self.assertEqual([command for command in self.sandbox.processes().values() if "virtiofsd" in command], [])
+        self.assertEqual(self.inside("cat", "mine"), "mine\n")
+        self.inside("sh", "-c", "echo inside > made; mkdir sub; mv made sub/moved; ln -s sub/moved link; touch /mnt/open/made; chmod 750 sub")
+        moved = self.sandbox.project / "sub/moved"
+        self.assertEqual((moved.read_text(), moved.stat().st_uid, (self.sandbox.project / "sub").stat().st_mode & 0o777), ("inside\n", os.geteuid(), 0o750))
+        self.assertEqual(os.readlink(self.sandbox.project / "link"), "sub/moved")
+        (self.sandbox.project / "from-the-host").write_text("outside\n")
+        self.assertEqual(self.inside("cat", "from-the-host"), "outside\n")
+        # Read-only on this side, and nothing there but what is shared.
+        self.assert_ended(self.run_cli("exec", "w", "--", "touch", "/mnt/closed/made"), 1, stderr="[Rr]ead-only")
+        self.assertEqual(self.inside("cat", "/mnt/closed/kept"), "as it was\n")
+        for path in ("/etc/shadow", str(self.sandbox.home / ".kortex-cli"), str(self.sandbox.path / "open")):
+            self.assert_ended(self.run_cli("exec", "w", "--", "test", "-e", path), 1)
+        self.assertIn("begun", self.ok("logs", "w").stdout)
+        self.assertEqual(self.state(), "running")
+        self.ok("stop", "w")
+        self.assertEqual(self.sandbox.wait_until_no_processes(), {})
+        self.start()
+        [pid] = self.qemu_itself()
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.sandbox.wait_until_no_processes(), {})
+        self.assertEqual(self.show()["status"], "QEMU was killed")
+        self.ok("remove", "w")
+        self.assert_nothing_left()
+
+    def test_file_systems_in_images(self):
+        root, images = self.busybox_root(), {}
+        for kind, command in (("ext4", ["mkfs.ext4", "-q", "-d", root, "FILE", "16M"]), ("erofs", ["mkfs.erofs", "--quiet", "FILE", root]),
+                              ("squashfs", ["mksquashfs", root, "FILE", "-quiet", "-no-progress"])):
+            if kind == "erofs" and not shutil.which("mkfs.erofs", path=self.sandbox.env["PATH"]) and os.environ.get("KORTEX_TEST_ENGINES") != "required":
+                continue
+            images[kind] = self.sandbox.path / f"root.{kind}"
+            done = self.sandbox.run(*[images[kind] if word == "FILE" else word for word in command])
+            self.assertEqual(done.status, 0, str(done))
+        for kind, image in images.items():
+            before = hashlib.sha256(image.read_bytes()).hexdigest()
+            self.create(kind, "--runtime-option", f"root={image}", agent=("/bin/sh",))
+            self.assertEqual(self.inside("sh", "-c", "echo changed > /etc/made-by 2>/dev/null; cat /etc/made-by; cat README.md", name=kind).splitlines()[0],
+                             "changed" if self.sandbox.project.stat().st_uid == 0 else "the test")
+            self.ok("remove", "--force", kind)
+            self.assertEqual(hashlib.sha256(image.read_bytes()).hexdigest(), before, kind)
+        self.assert_nothing_left()
+
     def test_a_root_of_ones_own(self):
         root = self.busybox_root()
         archive = self.sandbox.path / "root.tar"
@@ -302,6 +414,59 @@ class Files(MachineTest):
         self.assertEqual(len(cached), 1, cached)
         for name in ("d", "t"):
             self.ok("remove", "--force", name)
+        self.assert_nothing_left()
+
+    def oci_archive(self, path, *layers, packing=None):
+        """As skopeo and `podman save --format oci-archive` write it."""
+        blobs = {}
+
+        def add(content):
+            digest = hashlib.sha256(content).hexdigest()
+            blobs[digest] = content
+            return {"mediaType": "application/octet-stream", "digest": f"sha256:{digest}", "size": len(content)}
+
+        platform = {"os": "linux", "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]}
+        config = add(json.dumps({**platform, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]}}).encode())
+        packed = [subprocess.run([packing, "-c"], input=layer, stdout=subprocess.PIPE, check=True).stdout if packing else layer for layer in layers]
+        manifest = add(json.dumps({"schemaVersion": 2, "config": config, "layers": [add(layer) for layer in packed]}).encode())
+        with tarfile.open(path, "w") as archive:
+            for name, content in [("oci-layout", b'{"imageLayoutVersion": "1.0.0"}'), ("index.json", json.dumps({"schemaVersion": 2, "manifests": [manifest]}).encode()),
+                                  *((f"blobs/sha256/{digest}", content) for digest, content in blobs.items())]:
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        return path
+
+    def test_an_image_in_layers_is_a_root(self):
+        root = self.busybox_root()
+        lower = subprocess.run(["tar", "-C", root, "--numeric-owner", "--owner=0", "--group=0", "-cf", "-", "."], stdout=subprocess.PIPE, check=True).stdout
+        upper = io.BytesIO()
+        with tarfile.open(fileobj=upper, mode="w") as archive:
+            for name, kind, content, more in (("bin/.wh.touch", tarfile.REGTYPE, b"", {}), ("etc/made-by", tarfile.REGTYPE, b"the upper layer\n", {}),
+                                              ("etc/linked", tarfile.LNKTYPE, b"", {"linkname": "bin/busybox"}), ("etc/secret", tarfile.REGTYPE, b"s", {"mode": 0o640, "uid": 4321, "gid": 8765}),
+                                              ("dev/made", tarfile.CHRTYPE, b"", {"devmajor": 1, "devminor": 3, "mode": 0o666})):
+                member = tarfile.TarInfo(name)
+                member.type, member.size = kind, len(content)
+                for key, value in more.items():
+                    setattr(member, key, value)
+                archive.addfile(member, io.BytesIO(content))
+        image = self.oci_archive(self.sandbox.path / "image.tar", lower, upper.getvalue(), packing="zstd")
+        self.create("w", "--runtime-option", f"root={image}", agent=("/bin/sh",))
+        self.assertEqual(self.inside("cat", "/etc/made-by"), "the upper layer\n")
+        self.assertEqual(self.inside("/bin/busybox", "stat", "-c", "%u:%g %a", "/etc/secret"), "4321:8765 640\n")
+        self.assertEqual(self.inside("/bin/busybox", "stat", "-c", "%a", "/"), "755\n")
+        self.assertEqual(self.inside("/bin/busybox", "cmp", "/etc/linked", "/bin/busybox"), "")
+        self.assertEqual(self.inside("/bin/busybox", "stat", "-c", "%h", "/etc/linked"), "2\n")
+        self.assert_ended(self.run_cli("exec", "w", "--", "/bin/ls", "/bin/touch"), 1, stderr="No such file")
+        self.assertIn("bin/touch", lower.decode(errors="replace"))
+        self.ok("remove", "--force", "w")
+        # Half of it is none, and leaves nothing in the cache.
+        half = self.sandbox.path / "half.tar"
+        half.write_bytes(image.read_bytes()[:image.stat().st_size // 2])
+        cached = sorted(path.name for path in (self.sandbox.path / "cache").rglob("*"))
+        done = self.run_cli("init", self.sandbox.project, "--runtime", "microvm", "--name", "h", *EMULATED, "--runtime-option", f"root={half}", timeout=BOOT)
+        self.assert_ended(done, 7, stderr=f"cannot use '{half}' as the root: it is cut off")
+        self.assertEqual(sorted(path.name for path in (self.sandbox.path / "cache").rglob("*")), cached)
         self.assert_nothing_left()
 
     def test_a_full_disk_is_the_guests_trouble_alone(self):
@@ -449,6 +614,16 @@ class Refusals(MachineTest):
             self.skipTest("KVM works here")
         self.refuse(4, "cannot use KVM: ", hint="--runtime-option accel=tcg")
 
+    def test_9p_does_not_write_anothers_files_with_roots_rights(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can run an agent on another user's sources")
+        kernels = [path for path in sorted(pathlib.Path("/boot").glob("vmlinuz-*")) if list(pathlib.Path("/lib/modules", path.name[8:]).glob("kernel/fs/9p/9p.ko*"))]
+        if not kernels and os.environ.get("KORTEX_TEST_ENGINES") != "required":
+            self.skipTest("no kernel in /boot has 9p")
+        os.chown(self.sandbox.project, ORDINARY, ORDINARY)
+        by_9p = (*EMULATED, "--runtime-option", "share=9p", "--runtime-option", f"kernel={kernels[-1]}")
+        self.refuse(7, rf"cannot share the files of user '[^']+' by 9p: QEMU would write them with root's rights\n", *by_9p, hint="--runtime-option share=virtiofs$")
+
     def test_what_cannot_be_is_refused_before_anything_is_made(self):
         deny = {"network": {"mode": "deny"}}
         self.refuse(7, "no such file or directory", *EMULATED, "--runtime-option", "root=/no/such/root")
@@ -457,6 +632,10 @@ class Refusals(MachineTest):
         for cpus, enough in ((0.5, 1), (1.5, 2)):
             self.refuse(7, "cannot give the agent a part of a processor", *EMULATED, configuration={**deny, "resources": {"cpus": cpus}},
                         hint=f'"cpus": {enough} in .kortex/workspace.json')
+        for modules in pathlib.Path("/lib/modules").glob("*-cloud-*"):
+            if pathlib.Path("/boot", f"vmlinuz-{modules.name}").exists() and not list(modules.glob("kernel/net/9p/9pnet.ko*")):
+                self.refuse(7, f"cannot use the kernel with modules in '{modules}': it has no '9p", *EMULATED, "--runtime-option", "share=9p",
+                            "--runtime-option", f"kernel=/boot/vmlinuz-{modules.name}", hint="--runtime-option kernel=PATH")
         self.refuse(7, "less than 128 MiB", *EMULATED, configuration={**deny, "resources": {"memory": "64MiB"}})
         self.refuse(7, "the machine has no network", *EMULATED, configuration={**deny, "ports": [80]})
         self.refuse(7, "processes", *EMULATED, configuration={**deny, "resources": {"processes": 10}})

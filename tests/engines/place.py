@@ -52,6 +52,7 @@ if ENGINE == "rootless":
     import encodings.idna  # noqa: F401
     import fixture  # noqa: F401
     import sandbox  # noqa: F401
+    import secrecy  # noqa: F401
     os.initgroups(user.pw_name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)

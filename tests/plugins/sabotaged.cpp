@@ -64,7 +64,8 @@ struct Twisted {
       of(self).original->progress(of(self).original, phase, done, total, message);
     };
     call.output = [](const kortex_call* self, kortex_stream stream, const void* data, std::size_t size) {
-      return of(self).original->output(of(self).original, stream, data, size);
+      const std::int32_t cancelled = of(self).original->output(of(self).original, stream, data, size);
+      return is("deaf") ? 0 : cancelled;
     };
     call.result = [](const kortex_call* self, const char* json) { of(self).original->result(of(self).original, json); };
     call.run = [](const kortex_call* self, const kortex_process* process, kortex_process_result* result) {

@@ -4,9 +4,11 @@
 #include "cli/invocation.hpp"
 #include "cli/locations.hpp"
 #include "cli/output/json.hpp"
+#include "cli/output/orphans.hpp"
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
 #include "cli/output/workspace.hpp"
+#include "instances/sources.hpp"
 
 namespace kortex::host {
 namespace {
@@ -41,12 +43,30 @@ std::string as_table(const Workspaces& workspaces, const Environment& environmen
     const State state = workspaces.observed[i].state;
     table.add({shown_name(stored), {state_text(state, stored.phase), tint_of(state)}, shown_runtime(stored), std::string(stored.agent),
                stored.created_ms > 0 ? time_ago(stored.created_ms, now) : std::string(),
-               below_home(std::string(stored.source), home)});
+               below_home(std::string(stored.source), home) + (are_gone(stored.source) ? " (gone)" : "")});
   }
   return table.render(colours);
 }
 
+int list_orphans(Invocation& invocation) {
+  const Orphans orphans = invocation.manager().orphans();
+  Reporter& reporter = invocation.reporter();
+  reporter.clear();
+  for (const std::string& problem : orphans.problems) reporter.warning(problem);
+  if (invocation.json()) {
+    invocation.out() << orphans_as_json(orphans, nullptr);
+  } else if (invocation.has("quiet")) {
+    for (const Orphan& orphan : orphans.found) invocation.out() << printable(orphan.instance.key) << "\n";
+  } else {
+    invocation.out() << orphans_as_table(orphans.found, invocation.environment().now_ms(), invocation.colours());
+    if (orphans.found.empty()) reporter.notice("no runtime has anything that a workspace left behind");
+    else reporter.hint("kortex-cli prune");
+  }
+  return 0;
+}
+
 int run(Invocation& invocation) {
+  if (invocation.has("orphans")) return list_orphans(invocation);
   Stream& out = invocation.out();
   if (invocation.has("quiet") && !invocation.json()) {
     const Listing all = invocation.store().list();
@@ -77,10 +97,12 @@ int run(Invocation& invocation) {
 
 constexpr OptionSpec options[] = {
     {.name = "quiet", .letter = 'q', .help = "names only, without asking any runtime"},
+    {.name = "orphans", .help = "instances that no workspace owns any more, instead of workspaces"},
 };
 constexpr Example examples[] = {
     {"kortex-cli list", ""},
     {"kortex-cli list -o json", "for programs"},
+    {"kortex-cli list --orphans", "what 'kortex-cli prune' would remove"},
 };
 
 }  // namespace

@@ -8,7 +8,10 @@ namespace {
 int run(Invocation& invocation) {
   Manager manager = invocation.manager();
   const Manager::Removed removed = manager.remove(invocation.argument(0), invocation.has("force"));
-  if (!removed.left_behind.empty()) invocation.reporter().warning(removed.left_behind);
+  if (!removed.left_behind.empty()) {
+    invocation.reporter().warning(removed.left_behind);
+    invocation.reporter().hint("kortex-cli list --orphans");
+  }
   answer_with(invocation, removed.id, removed.name);
   return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "cli/output/table.hpp"
 #include "cli/output/text.hpp"
+#include "instances/sources.hpp"
 
 namespace kortex::host {
 namespace {
@@ -332,7 +333,7 @@ std::string shown_as_text(const Workspace& workspace, std::int64_t now_ms) {
   const WorkspaceSpec& spec = record.spec;
   fields.add("last error", record.last_error);
   if (const std::int64_t code = exit_code_of(workspace); code >= 0) fields.add("exit status", std::to_string(code));
-  fields.add("sources", spec.source_path);
+  fields.add("sources", spec.source_path + (are_gone(spec.source_path) ? " (gone)" : ""));
   fields.add("appear at", spec.target_path);
   fields.add("configuration", spec.config_path);
   fields.add("project", record.project);

@@ -21,7 +21,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,7 +57,7 @@ struct port {
 static struct port ports[PORTS_MAX];
 static unsigned port_count;
 static int events_fd;
-static pid_t *holder_pid;
+static const struct life *life;
 
 static size_t pending(const struct stream *s) { return s->end - s->begin; }
 
@@ -94,7 +93,7 @@ static void say(struct port *p, char what, const char *more, size_t size) {
 
 static void connect_to_holder(struct port *p) {
   const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SESSION_SOCKET};
-  p->connection = *holder_pid ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+  p->connection = life->holder ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
   if (p->connection >= 0 && connect(p->connection, (const struct sockaddr *)&address, sizeof address) == 0) {
     fcntl(p->connection, F_SETFL, O_NONBLOCK);
     watch(p->connection, p);
@@ -146,7 +145,7 @@ static void take_control(struct port *p, unsigned char byte) {
       p->closing = true;
       break;
     case 'P':
-      if (*holder_pid) kill(*holder_pid, SIGKILL);
+      if (life->holder) kill(life->holder, SIGKILL);
       break;
     default: break; /* somebody's who was killed */
   }
@@ -272,12 +271,6 @@ static void end_lost_sessions(void) {
   }
 }
 
-static bool reap(void) {
-  for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;)
-    if (pid == *holder_pid) *holder_pid = 0;
-  return *holder_pid != 0;
-}
-
 static bool in_use(void) {
   for (unsigned i = 0; i < port_count; ++i)
     if (ports[i].session) return true;
@@ -305,8 +298,8 @@ static void take_new_ports(int devices) {
   for (unsigned number; port_appeared(devices, &number);) take_port(number);
 }
 
-void bridge_serve(pid_t *holder, unsigned count) {
-  holder_pid = holder;
+void bridge_serve(struct life *of, unsigned count) {
+  life = of;
   port_count = count < PORTS_MAX ? count : PORTS_MAX;
   events_fd = epoll_create1(EPOLL_CLOEXEC);
   sigset_t child;
@@ -323,7 +316,7 @@ void bridge_serve(pid_t *holder, unsigned count) {
   const int64_t first_port_at = now_ms() + FIRST_PORT_MS;
   int64_t drained_at = 0;
   for (;;) {
-    if (!reap() && !drained_at) drained_at = now_ms() + DRAIN_MS;
+    if (!life_reap(of) && !drained_at) drained_at = now_ms() + DRAIN_MS;
     if (drained_at && (!in_use() || now_ms() >= drained_at)) return;
     struct epoll_event ready[32];
     const bool reachable = ports[0].fd >= 0;

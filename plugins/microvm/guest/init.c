@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,10 +13,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "guest.h"
+
+enum { KILL_PATIENCE_MS = 3000 }; /* for processes that are on their way out */
 
 static _Noreturn void end_machine(void) {
   sync();
@@ -88,6 +92,20 @@ struct records {
   int status, log[2];
 };
 
+static void *open_share(void *into) {
+  struct records *records = into;
+  const char *type = setting("share");
+  modules_load(type);
+  mkdir(SHARE, 0755);
+  /* By 9p nothing is kept of files that may change on the host, but for what is needed to map them. */
+  const char *how = strcmp(type, "9p") == 0 ? "trans=virtio,version=9p2000.L,msize=512000,cache=mmap" : NULL;
+  if (mount("kortex", SHARE, type, MS_NOSUID | MS_NODEV, how) != 0) die_errno("mount", "the host's share");
+  *records = (struct records){open_record("status", O_APPEND), {open_record("output.0", 0), open_record("output.1", 0)}};
+  const char *program = setting_or("prefetch", NULL);
+  if (program) root_prefetch(program);
+  return NULL;
+}
+
 /* A fixed number for each of the holder's descriptors, whatever they were. */
 static pid_t start_holder(int program, int listener, const struct records *records) {
   const pid_t pid = fork();
@@ -109,6 +127,71 @@ static pid_t start_holder(int program, int listener, const struct records *recor
   die_errno("run", "the session holder");
 }
 
+struct story {
+  pid_t agent; /* 0: none was started */
+  bool ended;
+};
+
+static struct story read_story(const struct life *life) {
+  struct story told = {0, false};
+  char text[4096] = "";
+  const ssize_t size = pread(life->status_fd, text, sizeof text - 1, 0);
+  if (size <= 0) return told;
+  int agent;
+  const char *started = strstr(text, "\nstarted ");
+  if (started && sscanf(started, " started %d", &agent) == 1) told.agent = agent;
+  told.ended = strstr(text, "\nended ") != NULL;
+  return told;
+}
+
+/* While the holder lives everything else is its children. */
+bool life_reap(struct life *life) {
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == life->holder) {
+      life->holder = 0;
+    } else if (pid == read_story(life).agent) {
+      life->agent_ended = true;
+      life->agent_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+  }
+  return life->holder != 0;
+}
+
+/* Whoever killed the holder did not kill the agent's exit status. */
+static void finish_story(struct life *life) {
+  const struct story told = read_story(life);
+  if (!told.agent || told.ended) return;
+  const struct timespec patience = {0, 50 * 1000 * 1000};
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  for (const int64_t enough = now_ms() + KILL_PATIENCE_MS; life_reap(life), !life->agent_ended && now_ms() < enough;)
+    if (kill(told.agent, 0) != 0) break; /* the holder has reaped it */
+    else sigtimedwait(&child, NULL, &patience);
+  if (!life->agent_ended) {
+    say("kortex-guest: the session holder was killed, and with it the agent's exit status\n");
+    return;
+  }
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  char line[64];
+  const int size = snprintf(line, sizeof line, "ended %d %lld\n", life->agent_code, (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+  const ssize_t written = write(life->status_fd, line, (size_t)size);
+  (void)written; /* then it is as if the machine had been killed */
+}
+
+/* What still ends has files open. */
+static void reap_all(void) {
+  const struct timespec patience = {0, 50 * 1000 * 1000};
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  const int64_t enough = now_ms() + KILL_PATIENCE_MS;
+  for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) >= 0 && now_ms() < enough;)
+    if (pid == 0) sigtimedwait(&child, NULL, &patience);
+}
+
 int main(void) {
   if (getpid() != 1) {
     fputs("this is the first program of a virtual machine\n", stderr);
@@ -124,24 +207,35 @@ int main(void) {
   sigprocmask(SIG_SETMASK, &all, NULL);
   reboot(RB_DISABLE_CAD);
 
-  modules_load("base");
-  mkdir(SHARE, 0755);
-  if (mount("kortex", SHARE, "virtiofs", MS_NOSUID | MS_NODEV, NULL) != 0) die_errno("mount", "the host's share");
-  settings_read(SHARE "/settings");
+  settings_read("/settings");
+  size_t agent_size;
+  char *agent = read_whole("/agent", &agent_size);
+  unlink("/agent");
   const int holder_program = open("/kortex-session", O_RDONLY | O_CLOEXEC);
   if (holder_program < 0) die_errno("open", "the session holder");
-  const struct records records = {open_record("status", O_APPEND), {open_record("output.0", 0), open_record("output.1", 0)}};
+  modules_load("bus");
+  /* What waits for the host, beside what computes. */
+  struct records records;
+  pthread_t sharing;
+  if (pthread_create(&sharing, NULL, open_share, &records) != 0) die("cannot begin a thread");
+  modules_load("base");
+  disk_mount();
+  pthread_join(sharing, NULL);
   if (setting_or("address", NULL)) modules_load("net");
-  root_build(); /* the modules are out of reach afterwards */
+  root_build();
   network_up();
   const int listener = listen_for_bridge();
-  pid_t holder = start_holder(holder_program, listener, &records);
+  struct life life = {.holder = start_holder(holder_program, listener, &records), .status_fd = records.status};
   close(listener);
   close(holder_program);
+  agent_start(agent, agent_size);
+  free(agent);
+  modules_load("session"); /* nobody can be connected before the agent runs */
   for (int i = 0; i < 2; ++i) close(records.log[i]);
-  close(records.status);
-  bridge_serve(&holder, (unsigned)setting_number("ports"));
+  bridge_serve(&life, (unsigned)setting_number("ports"));
   kill(-1, SIGKILL);
+  finish_story(&life);
+  reap_all();
   root_seal();
   end_machine();
 }

@@ -11,22 +11,23 @@
 
 #include "guest.h"
 
-static void load(const char *path) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) die_errno("open", path);
-  if (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST) die_errno("load", path);
+static void load(int directory, const char *name) {
+  const int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) die_errno("open", name);
+  if (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST) die_errno("load", name);
   close(fd);
 }
 
-/* /modules/list: a line per module in loading order, `<group> <file>`; what is built in is not there. */
+/* /modules/list: a line per module in loading order, `<group> <file>`; what is built in is not there. The directory stays
+ * open: it is out of reach once there is another root. */
 void modules_load(const char *group) {
-  FILE *list = fopen("/modules/list", "re");
-  char line[256], name[64], file[128], path[160];
-  while (list && fgets(line, sizeof line, list)) {
-    if (sscanf(line, "%63s %127s", name, file) != 2 || strcmp(name, group) != 0) continue;
-    snprintf(path, sizeof path, "/modules/%s", file);
-    load(path);
-  }
+  static int directory = -1;
+  if (directory < 0) directory = open("/modules", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const int list_fd = openat(directory, "list", O_RDONLY | O_CLOEXEC);
+  FILE *list = list_fd >= 0 ? fdopen(list_fd, "re") : NULL;
+  char line[256], name[64], file[128];
+  while (list && fgets(line, sizeof line, list))
+    if (sscanf(line, "%63s %127s", name, file) == 2 && !strcmp(name, group)) load(directory, file);
   if (list) fclose(list);
 }
 

@@ -1,9 +1,11 @@
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@
 #define LOWER "/lower" /* the root file system that came as an image */
 #define NEW_ROOT "/root"
 
-static int disk_fd = -1, share_fd = -1;
+static int first_root = -1, own_root = -1, share_fd = -1;
 
 /* Every directory on the way; those that are made belong to root. */
 static void make_directories(const char *path) {
@@ -37,14 +39,13 @@ static void mount_at(const char *source, const char *target, const char *type, u
   if (mount(source, target, type, flags, data) != 0) die_errno("mount", target);
 }
 
-static void mount_disk(void) {
+void disk_mount(void) {
   char device[64];
   block_device("disk", device, sizeof device);
   mkdir(DISK, 0755);
   mount_at(device, DISK, "ext4", MS_NOATIME, "noinit_itable,errors=remount-ro");
   mkdir(DISK "/upper", 0755);
   mkdir(DISK "/work", 0755);
-  disk_fd = open(DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static void set_capability(unsigned number, bool on) {
@@ -224,8 +225,38 @@ static void mount_shared(void) {
   close(share_fd);
 }
 
+/* An executable's beginning, and what it says it is interpreted by. */
+static void prefetch(int root, const char *path, int depth) {
+  static char bytes[128 << 10];
+  struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_IN_ROOT};
+  const int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+  const ssize_t size = fd >= 0 ? read(fd, bytes, sizeof bytes) : -1;
+  if (fd >= 0) close(fd);
+  Elf64_Ehdr file;
+  if (depth == 0 || size < (ssize_t)sizeof file) return;
+  memcpy(&file, bytes, sizeof file);
+  if (memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 || file.e_phentsize != sizeof(Elf64_Phdr)) return;
+  for (unsigned i = 0; i < file.e_phnum && file.e_phoff + (i + 1) * sizeof(Elf64_Phdr) <= (size_t)size; ++i) {
+    Elf64_Phdr part;
+    memcpy(&part, bytes + file.e_phoff + i * sizeof part, sizeof part);
+    char interpreter[256];
+    if (part.p_type != PT_INTERP || part.p_filesz > sizeof interpreter || part.p_offset + part.p_filesz > (size_t)size || !part.p_filesz) continue;
+    memcpy(interpreter, bytes + part.p_offset, part.p_filesz);
+    interpreter[part.p_filesz - 1] = 0;
+    prefetch(root, interpreter, 0);
+    return;
+  }
+}
+
+void root_prefetch(const char *program) {
+  const int root = open(SHARE "/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return;
+  prefetch(root, program, 1);
+  close(root);
+}
+
 void root_build(void) {
-  mount_disk();
+  first_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   const char *lower = mount_lower();
   enter_overlay(lower);
   system_mounts();
@@ -234,9 +265,16 @@ void root_build(void) {
 }
 
 void root_seal(void) {
-  /* The overlay would clear it away when it is mounted next, when somebody waits. */
-  if (disk_fd >= 0) unlinkat(disk_fd, "work/work", AT_REMOVEDIR);
+  own_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   sync();
-  /* All of the disk's journal done with, and nothing written any more. */
-  if (disk_fd >= 0) ioctl(disk_fd, FIFREEZE, 0);
+  /* Back to where this began, and away with all that was mounted over it: the disk is then clean, and the next start has
+   * nothing to repair. */
+  if (fchdir(first_root) != 0 || chroot(".") != 0 || fchdir(own_root) != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return;
+  close(own_root);
+  /* The overlay would clear it away when it is mounted next, when somebody waits. */
+  rmdir(DISK "/work/work");
+  if (umount2(DISK, 0) == 0) return;
+  /* Somebody cannot be ended. All of the disk's journal is done with, and nothing is written any more. */
+  const int disk = open(DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (disk >= 0) ioctl(disk, FIFREEZE, 0);
 }

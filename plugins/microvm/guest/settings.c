@@ -9,16 +9,22 @@
 struct setting *settings;
 size_t setting_count;
 
-void settings_read(const char *path) {
+char *read_whole(const char *path, size_t *size) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   struct stat st;
   if (fd < 0 || fstat(fd, &st) != 0) die_errno("read", path);
-  const size_t size = (size_t)st.st_size;
-  char *text = calloc(1, size + 1);
+  *size = (size_t)st.st_size;
+  char *text = calloc(1, *size + 1);
   size_t got = 0;
-  for (ssize_t n; text && got < size && (n = read(fd, text + got, size - got)) > 0;) got += (size_t)n;
+  for (ssize_t n; text && got < *size && (n = read(fd, text + got, *size - got)) > 0;) got += (size_t)n;
   close(fd);
-  if (got != size) die_errno("read", path);
+  if (!text || got != *size) die_errno("read", path);
+  return text;
+}
+
+void settings_read(const char *path) {
+  size_t size;
+  const char *text = read_whole(path, &size);
   size_t strings = 0;
   for (size_t i = 0; i < size; ++i) strings += !text[i];
   settings = calloc(strings / 2 + 1, sizeof *settings);

@@ -24,6 +24,7 @@
 #ifndef KORTEX_RUNTIME_HPP
 #define KORTEX_RUNTIME_HPP
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -127,6 +128,14 @@ inline kortex_status code_of(const std::error_code& error) {
   }
 }
 
+/// "<what>: <reason>" as the host writes reasons: without a capital.
+inline std::string text_of(const std::system_error& error) {
+  std::string text = error.what();
+  const std::size_t at = text.size() - std::min(text.size(), error.code().message().size());
+  if (at + 1 < text.size() && text[at] >= 'A' && text[at] <= 'Z' && text[at + 1] >= 'a' && text[at + 1] <= 'z') text[at] += 'a' - 'A';
+  return text;
+}
+
 /// Inside a catch block: says to the host what was caught, in one place for all operations.
 inline kortex_status report_caught(const kortex_call* call) noexcept {
   const auto given = [](const std::string& text) { return text.empty() ? nullptr : text.c_str(); };
@@ -143,7 +152,7 @@ inline kortex_status report_caught(const kortex_call* call) noexcept {
   } catch (const std::bad_alloc&) {
     return call->fail(call, KORTEX_E_RESOURCE, "out of memory", nullptr, nullptr);
   } catch (const std::system_error& error) {
-    return call->fail(call, code_of(error.code()), error.what(), nullptr, nullptr);
+    return call->fail(call, code_of(error.code()), text_of(error).c_str(), nullptr, nullptr);
   } catch (const std::exception& error) {
     return call->fail(call, KORTEX_E_INTERNAL, error.what(), nullptr, nullptr);
   } catch (...) {

@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,9 @@ struct Program {
   bool tty = false;
   std::uint16_t rows = 0, cols = 0;
 };
+
+/// What a client says to a new holder to start its agent, for whoever is nearer to the holder to say it. The holder answers HELLO, then OK or ERROR.
+[[nodiscard]] std::string start_message(const Program&);
 
 /// The user's side of a session; descriptors are borrowed. -1: none.
 struct Streams {
@@ -123,7 +127,8 @@ class Client {
   int m_timeout_ms = 5000;
   std::string m_outgoing;
   std::size_t m_sent = 0;       // of m_outgoing
-  std::vector<char> m_incoming;
+  static constexpr std::size_t incoming_size = 256 << 10;
+  std::unique_ptr<char[]> m_incoming;  // not cleared: most of it is never touched, and the first touch of a page is what costs
   std::size_t m_begin = 0, m_end = 0;  // of m_incoming: what has not been looked at
 };
 

@@ -69,6 +69,28 @@ inline std::string program_payload(const Program& program) {
   return payload;
 }
 
+inline void append_message(std::string& out, std::uint8_t type, const std::string& payload) {
+  std::size_t at = 0;
+  do {
+    const std::size_t part = std::min<std::size_t>(payload.size() - at, KORTEX_SESSION_PAYLOAD_MAX);
+    const bool more = at + part < payload.size() && (type == KORTEX_SESSION_START || type == KORTEX_SESSION_RUN);
+    out += static_cast<char>(type);
+    out += static_cast<char>(more ? KORTEX_SESSION_MORE : 0);
+    put_u16(out, 0);
+    put_u32(out, static_cast<std::uint32_t>(part));
+    out.append(payload, at, part);
+    at += part;
+  } while (at < payload.size());
+}
+
+inline std::string hello_payload() {
+  std::string hello;
+  put_u32(hello, KORTEX_SESSION_MAGIC);
+  put_u16(hello, KORTEX_SESSION_MAJOR);
+  put_u16(hello, KORTEX_SESSION_MINOR);
+  return hello;
+}
+
 /// While it lives a write to a closed pipe is only EPIPE: the process, and what signals do to it, are not ours to
 /// decide about. For this thread.
 class QuietPipes {
@@ -101,6 +123,13 @@ class QuietPipes {
 
 }  // namespace detail
 
+inline std::string start_message(const Program& agent) {
+  std::string message;
+  detail::append_message(message, KORTEX_SESSION_HELLO, detail::hello_payload());
+  detail::append_message(message, KORTEX_SESSION_START, detail::program_payload(agent));
+  return message;
+}
+
 inline Streams streams_of(const kortex_call* call, const kortex_exec_args* args) {
   Streams s;
   s.in = args->stdin_fd;
@@ -126,18 +155,17 @@ inline Client Client::connect(const std::string& path, int timeout_ms) {
   };
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  Fd directory;
-  std::string name = path;
 #if defined(__APPLE__)
+  const std::string& name = path;
   if (path.size() >= sizeof address.sun_path) fail(ENAMETOOLONG);
 #else
-  if (path.size() >= sizeof address.sun_path) {
-    const std::size_t slash = path.rfind('/');
-    directory.reset(::open(path.substr(0, slash == std::string::npos ? 0 : slash + 1).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) fail(errno);
-    name = "/proc/self/fd/" + std::to_string(directory.get()) + "/" + path.substr(slash + 1);
-    if (name.size() >= sizeof address.sun_path) fail(ENAMETOOLONG);
-  }
+  // The very socket, and no link that somebody in the instance put there: it would lead to one of the host's. Its path may be
+  // longer than an address.
+  const Fd there(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat about {};
+  if (!there || ::fstat(there.get(), &about) != 0) fail(errno);
+  if (!S_ISSOCK(about.st_mode)) fail(ENOENT);
+  const std::string name = "/proc/self/fd/" + std::to_string(there.get());
 #endif
   std::memcpy(address.sun_path, name.c_str(), name.size() + 1);
 #if defined(__APPLE__)
@@ -159,12 +187,8 @@ inline Client Client::connect(const std::string& path, int timeout_ms) {
 
 inline Client::Client(Fd in, Fd out, int timeout_ms) : m_in(std::move(in)), m_out(std::move(out)), m_timeout_ms(timeout_ms) {
   for (const int fd : {m_in.get(), m_out.get()}) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-  m_incoming.resize(256 << 10);
-  std::string hello;
-  detail::put_u32(hello, KORTEX_SESSION_MAGIC);
-  detail::put_u16(hello, KORTEX_SESSION_MAJOR);
-  detail::put_u16(hello, KORTEX_SESSION_MINOR);
-  send(KORTEX_SESSION_HELLO, hello);
+  m_incoming.reset(new char[incoming_size]);
+  send(KORTEX_SESSION_HELLO, detail::hello_payload());
   const Frame answer = receive();
   if (answer.type == KORTEX_SESSION_ERROR) rethrow(answer);
   if (answer.type != KORTEX_SESSION_HELLO || detail::get_u32(answer.payload, 0) != KORTEX_SESSION_MAGIC)
@@ -183,19 +207,7 @@ inline void Client::rethrow(const Frame& frame) {
   throw Error(known ? static_cast<kortex_status>(code) : KORTEX_E_BACKEND, text.empty() ? "the session refused" : text);
 }
 
-inline void Client::send(std::uint8_t type, const std::string& payload) {
-  std::size_t at = 0;
-  do {
-    const std::size_t part = std::min<std::size_t>(payload.size() - at, KORTEX_SESSION_PAYLOAD_MAX);
-    const bool more = at + part < payload.size() && (type == KORTEX_SESSION_START || type == KORTEX_SESSION_RUN);
-    m_outgoing += static_cast<char>(type);
-    m_outgoing += static_cast<char>(more ? KORTEX_SESSION_MORE : 0);
-    detail::put_u16(m_outgoing, 0);
-    detail::put_u32(m_outgoing, static_cast<std::uint32_t>(part));
-    m_outgoing.append(payload, at, part);
-    at += part;
-  } while (at < payload.size());
-}
+inline void Client::send(std::uint8_t type, const std::string& payload) { detail::append_message(m_outgoing, type, payload); }
 
 /// False: the holder does not take anything any more. It may still have something to say.
 inline bool Client::flush(bool may_wait) {
@@ -226,12 +238,12 @@ inline bool Client::flush(bool may_wait) {
 /// Waits for bytes and takes what there is. False: the holder has gone.
 inline bool Client::fill(int cancel_fd, int timeout_ms) {
   if (m_begin > 0) {
-    std::memmove(m_incoming.data(), m_incoming.data() + m_begin, m_end - m_begin);
+    std::memmove(m_incoming.get(), m_incoming.get() + m_begin, m_end - m_begin);
     m_end -= m_begin;
     m_begin = 0;
   }
   for (;;) {
-    const ssize_t n = ::read(m_in.get(), m_incoming.data() + m_end, m_incoming.size() - m_end);
+    const ssize_t n = ::read(m_in.get(), m_incoming.get() + m_end, incoming_size - m_end);
     if (n > 0) {
       m_end += static_cast<std::size_t>(n);
       return true;
@@ -249,13 +261,13 @@ inline Client::Frame Client::receive(int cancel_fd, bool may_end) {
   flush(true);
   for (;;) {
     if (m_end - m_begin >= KORTEX_SESSION_HEADER) {
-      const std::string header(m_incoming.data() + m_begin, KORTEX_SESSION_HEADER);
+      const std::string header(m_incoming.get() + m_begin, KORTEX_SESSION_HEADER);
       const std::size_t length = detail::get_u32(header, 4);
       if (length > KORTEX_SESSION_PAYLOAD_MAX) throw Error(KORTEX_E_BACKEND, "what answers is not a session");
       if (m_end - m_begin >= KORTEX_SESSION_HEADER + length) {
         Frame frame;
         frame.type = static_cast<std::uint8_t>(header[0]);
-        frame.payload.assign(m_incoming.data() + m_begin + KORTEX_SESSION_HEADER, length);
+        frame.payload.assign(m_incoming.get() + m_begin + KORTEX_SESSION_HEADER, length);
         m_begin += KORTEX_SESSION_HEADER + length;
         return frame;
       }

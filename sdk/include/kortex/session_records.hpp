@@ -34,32 +34,39 @@ inline std::pair<long long, long long> changed_at(const struct stat& about) {
 #endif
 }
 
-/// Empty: the file does not exist.
+/// Whoever is in the instance may have put something else in the place of a record: a link to a file of the host's, a
+/// FIFO, a file without end. Only what is a file in that place is read, and no more of it than a record has.
+/// Empty: the file does not exist, or is none.
 inline Fd open_record(const std::string& path) {
-  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file && errno != ENOENT) throw Error(KORTEX_E_FAILED, "cannot read '" + path + "': " + reason(errno));
+  // Who opened it already names it by its descriptor, which is a link for the kernel only.
+  const bool is_open = path.compare(0, 14, "/proc/self/fd/") == 0;
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (is_open ? 0 : O_NOFOLLOW)));
+  if (!file && errno != ENOENT && errno != ELOOP && errno != ENXIO) throw Error(KORTEX_E_FAILED, "cannot read '" + path + "': " + reason(errno));
+  struct stat st {};
+  if (file && (::fstat(file.get(), &st) != 0 || !S_ISREG(st.st_mode))) file.reset();
   return file;
 }
 
-inline std::string read_record(const Fd& file, const std::string& path) {
+inline std::string read_record(const Fd& file, const std::string& path, std::size_t most) {
   std::string text;
   if (!file) return text;
   struct stat st {};
-  if (::fstat(file.get(), &st) == 0 && st.st_size > 0) text.reserve(static_cast<std::size_t>(st.st_size));
+  if (::fstat(file.get(), &st) == 0 && st.st_size > 0) text.reserve(std::min(static_cast<std::size_t>(st.st_size), most));
   char part[16384];
-  for (;;) {
-    const ssize_t n = ::pread(file.get(), part, sizeof part, static_cast<off_t>(text.size()));
+  while (text.size() < most) {
+    const ssize_t n = ::pread(file.get(), part, std::min(sizeof part, most - text.size()), static_cast<off_t>(text.size()));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw Error(KORTEX_E_FAILED, "cannot read '" + path + "': " + reason(errno));
-    if (n == 0) return text;
+    if (n == 0) break;
     text.append(part, static_cast<std::size_t>(n));
   }
+  return text;
 }
 
 }  // namespace detail
 
 inline StatusFile read_status_file(const std::string& path) {
-  const std::string text = detail::read_record(detail::open_record(path), path);
+  const std::string text = detail::read_record(detail::open_record(path), path, 64 << 10);
   StatusFile status;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t newline = text.find('\n', at);
@@ -101,8 +108,8 @@ inline void read_log(const std::string& path0, const std::string& path1, std::in
   std::string text;
   // Once the written one is full, one that is not is the newer.
   if (!up_to.known || other >= full || written < full)
-    text = detail::read_record(second_is_older ? second : first, second_is_older ? path1 : path0);
-  std::string newer = detail::read_record(second_is_older ? first : second, second_is_older ? path0 : path1);
+    text = detail::read_record(second_is_older ? second : first, second_is_older ? path1 : path0, KORTEX_SESSION_LOG_MAX);
+  std::string newer = detail::read_record(second_is_older ? first : second, second_is_older ? path0 : path1, KORTEX_SESSION_LOG_MAX);
   if (up_to.known && newer.size() > up_to.size) newer.resize(static_cast<std::size_t>(up_to.size));
   text += newer;
 

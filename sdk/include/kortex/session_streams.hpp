@@ -73,7 +73,7 @@ class Client::Session {
 
       pollfd fds[polled_count];
       for (pollfd& fd : fds) fd = pollfd{-1, POLLIN, 0};
-      const bool has_room = m_client.m_end - m_client.m_begin < m_client.m_incoming.size();
+      const bool has_room = m_client.m_end - m_client.m_begin < incoming_size;
       if (has_room && m_output_left == 0 && !m_gone) fds[from_holder].fd = m_client.m_in.get();
       if (!m_client.m_outgoing.empty()) fds[to_holder] = pollfd{m_client.m_out.get(), POLLOUT, 0};
       if (wants_input()) fds[input].fd = m_streams.in;
@@ -112,12 +112,12 @@ class Client::Session {
 
   /// Deals with frames up to one that has bytes for the user. True: there was one, or the end.
   bool look_at_head() {
-    std::vector<char>& bytes = m_client.m_incoming;
+    const char* const bytes = m_client.m_incoming.get();
     while (!m_ended) {
       std::size_t& begin = m_client.m_begin;
       if (m_output_left > 0) return true;
       if (m_client.m_end - begin < KORTEX_SESSION_HEADER) return false;
-      const std::string header(bytes.data() + begin, KORTEX_SESSION_HEADER);
+      const std::string header(bytes + begin, KORTEX_SESSION_HEADER);
       const std::size_t length = detail::get_u32(header, 4);
       if (length > KORTEX_SESSION_PAYLOAD_MAX) throw Error(KORTEX_E_BACKEND, "what answers is not a session");
       if (m_client.m_end - begin < KORTEX_SESSION_HEADER + length) return false;
@@ -134,7 +134,7 @@ class Client::Session {
       }
       Frame frame;
       frame.type = type;
-      frame.payload.assign(bytes.data() + begin, length);
+      frame.payload.assign(bytes + begin, length);
       begin += length;
       if (type == KORTEX_SESSION_ERROR) rethrow(frame);
       if (type == KORTEX_SESSION_CREDIT) m_credit += detail::get_u32(frame.payload, 0);
@@ -148,7 +148,7 @@ class Client::Session {
   }
 
   void write_output() {
-    const char* const data = m_client.m_incoming.data() + m_client.m_begin;
+    const char* const data = m_client.m_incoming.get() + m_client.m_begin;
     const Sink& sink = m_output_type == KORTEX_SESSION_STDOUT ? m_out : m_err;
     const ssize_t n = ::write(sink.fd, data, std::min(sink.at_once, m_output_left));
     if (n < 0) {

@@ -1,5 +1,7 @@
 #include "engine/plan.hpp"
 
+#include <sys/stat.h>
+
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
@@ -48,6 +50,12 @@ struct Fixture {
     fs::create_directories(file.parent_path());
     std::ofstream(file.string()) << text;
   }
+  /// As git makes it.
+  void make_repository(const fs::path& git) {
+    write(git / "HEAD", "ref: refs/heads/main\n");
+    fs::create_directories(git / "objects");
+    fs::create_directories(git / "refs");
+  }
 };
 
 }  // namespace
@@ -88,7 +96,9 @@ BOOST_AUTO_TEST_CASE(hides_a_store_that_lies_among_the_sources) {
 }
 
 BOOST_AUTO_TEST_CASE(a_worktree_brings_its_repository) {
+  make_repository(sandbox / "main/.git");
   write(sandbox / "main/.git/worktrees/src/commondir", "../..\n");
+  write(sandbox / "main/.git/worktrees/src/gitdir", sources + "/.git\n");
   write(fs::path(sources) / ".git", "gitdir: " + (sandbox / "main/.git/worktrees/src").string() + "\n");
   const std::string git = (sandbox / "main/.git").string();
   BOOST_TEST(outside_git_directory(sources) == git);
@@ -100,6 +110,41 @@ BOOST_AUTO_TEST_CASE(a_worktree_brings_its_repository) {
   fs::remove_all(fs::path(sources) / ".git");
   write(fs::path(sources) / ".git", "gitdir: /nowhere/at/all\n");
   BOOST_TEST(outside_git_directory(sources) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_submodule_brings_its_git_directory) {
+  const fs::path git = sandbox / "super/.git/modules/src";
+  make_repository(git);
+  write(git / "config", "[core]\n\tbare = false\n\tworktree = " + sources + "\n");
+  write(fs::path(sources) / ".git", "gitdir: " + git.string() + "\n");
+  BOOST_TEST(outside_git_directory(sources) == git.string());
+}
+
+BOOST_AUTO_TEST_CASE(a_git_directory_that_does_not_name_the_sources_is_none_of_theirs) {
+  // The agent can write `.git`: what it names must name the sources, too.
+  make_repository(sandbox / "secrets");
+  write(sandbox / "secrets/worktrees/x/gitdir", "/somewhere/else/.git\n");
+  write(sandbox / "secrets/worktrees/x/commondir", "../..\n");
+  write(sandbox / "secrets/config", "[core]\n\tworktree = /somewhere/else\n");
+  for (const char* named : {"secrets", "secrets/worktrees/x", "home", "."}) {
+    write(fs::path(sources) / ".git", "gitdir: " + (sandbox / named).string() + "\n");
+    BOOST_TEST(outside_git_directory(sources) == "", named);
+  }
+  // Nor does a `.git` that never ends, or that nobody writes to, keep us.
+  fs::remove(fs::path(sources) / ".git");
+  fs::create_symlink("/dev/zero", fs::path(sources) / ".git");
+  BOOST_TEST(outside_git_directory(sources) == "");
+  fs::remove(fs::path(sources) / ".git");
+  BOOST_REQUIRE(::mkfifo((sources + "/.git").c_str(), 0600) == 0);
+  BOOST_TEST(outside_git_directory(sources) == "");
+}
+
+BOOST_AUTO_TEST_CASE(the_store_is_hidden_in_what_is_mounted_as_well) {
+  workspace.mounts = {{sandbox.path().string(), "/all", true, false}};
+  const Container out = planned();
+  const Mount* hidden = mount_at(out, "/all/store");
+  BOOST_REQUIRE(hidden != nullptr);
+  BOOST_TEST(hidden->host_path == "");
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_mount_is_an_error_unless_it_is_optional) {
@@ -192,6 +237,19 @@ BOOST_AUTO_TEST_CASE(makes_mount_points_in_the_home_before_the_engine_does) {
   BOOST_TEST(fs::is_directory(state + "/home/work/project"));
   BOOST_TEST(fs::is_regular_file(state + "/home/.config/rc"));
   prepare_directories(planned(), places);
+}
+
+BOOST_AUTO_TEST_CASE(follows_no_link_of_the_agents_when_it_makes_mount_points) {
+  write(sandbox / "rc", "x");
+  fs::create_directories(sandbox / "outside/there");
+  workspace.mounts = {{(sandbox / "rc").string(), places.home + "/.config/deep/rc", true, false}};
+  for (const char* link : {"home/.config", "home/.config/deep", "home/.config/deep/rc"}) {
+    fs::remove_all(state + "/home");
+    fs::create_directories((state + "/" + link).substr(0, (state + "/" + link).rfind('/')));
+    fs::create_symlink(sandbox / "outside/there", state + "/" + link);
+    BOOST_CHECK_THROW(prepare_directories(planned(), places), std::system_error);
+    BOOST_TEST(fs::is_empty(sandbox / "outside/there"), link);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

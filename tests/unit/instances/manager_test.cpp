@@ -321,6 +321,21 @@ BOOST_AUTO_TEST_CASE(what_a_killed_init_left_can_be_started) {
   BOOST_TEST((manager().start("shop").state == State::running));
 }
 
+BOOST_AUTO_TEST_CASE(what_is_done_while_a_list_is_made_was_not_interrupted) {
+  const Record made = init();
+  die_in(Phase::removing, made.id);
+  const auto problem_after = [&](const std::function<void()>& meanwhile) {
+    const Workspaces seen = manager().list([&](const Listing&) { meanwhile(); });
+    BOOST_REQUIRE(seen.observed.size() == 1u);
+    return seen.observed.front().problem;
+  };
+  BOOST_TEST(problem_after([] {}) == "workspace 'shop': a kortex-cli was interrupted while removing it");
+  BOOST_TEST(problem_after([&] { manager().remove("shop", false); }) == "");
+  const Record another = init();
+  die_in(Phase::starting, another.id);
+  BOOST_TEST(problem_after([&] { manager().start("shop"); }) == "");
+}
+
 BOOST_AUTO_TEST_CASE(what_a_killed_init_left_can_be_removed) {
   const Record made = init();
   die_in(Phase::creating, made.id);

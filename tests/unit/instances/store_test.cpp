@@ -342,4 +342,65 @@ BOOST_AUTO_TEST_CASE(ten_thousand_are_listed_quickly) {
   BOOST_TEST(entries[10000].name == "workspace-9999");
 }
 
+BOOST_AUTO_TEST_CASE(a_store_has_one_mark_and_a_copy_of_it_another) {
+  BOOST_TEST(store.known_mark() == "");
+  BOOST_TEST(!fs::exists(root));
+  add("first");
+  BOOST_TEST(store.known_mark() == "");
+  const std::string mark = store.mark();
+  BOOST_TEST(mark.size() == 32u);
+  BOOST_TEST(is_hexadecimal(mark));
+  BOOST_TEST(store.mark() == mark);
+  BOOST_TEST(store.known_mark() == mark);
+  struct stat status {};
+  BOOST_TEST(::stat((root / "mark").c_str(), &status) == 0);
+  BOOST_TEST((status.st_mode & 0777) == 0600);
+
+  const fs::path elsewhere = sandbox / "copy";
+  fs::copy(root, elsewhere, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  const Store copy(elsewhere);
+  BOOST_TEST(copy.known_mark() == "");
+  BOOST_TEST(copy.mark() != mark);
+  BOOST_TEST(copy.known_mark() == copy.mark());
+  BOOST_TEST(store.known_mark() == mark);
+
+  const fs::path moved = sandbox / "moved";
+  fs::rename(root, moved);
+  BOOST_TEST(Store(moved).known_mark() == mark);
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_mark_is_none_and_is_replaced) {
+  add("first");
+  const std::string mark = store.mark();
+  for (const std::string text : {"", "0123", "0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdeX 1\n"}) {
+    std::ofstream(root / "mark") << text;
+    BOOST_TEST(store.known_mark() == "");
+  }
+  BOOST_TEST(store.mark() != mark);
+  fs::remove(root / "mark");
+  fs::create_symlink("/etc/passwd", root / "mark");
+  BOOST_TEST(store.known_mark() == "");
+  BOOST_TEST(store.mark().size() == 32u);
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_mark_at_once_agree) {
+  add("first");
+  std::vector<std::string> marks(8);
+  {
+    std::vector<std::jthread> threads;
+    for (std::string& mark : marks) threads.emplace_back([&mark, this] { mark = store.mark(); });
+  }
+  for (const std::string& mark : marks) BOOST_TEST(mark == store.known_mark());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_lent_is_no_workspace_and_leaves_nothing) {
+  Claim lent = store.lend();
+  BOOST_TEST(fs::is_directory(lent.runtime_directory()));
+  BOOST_TEST(store.list().empty());
+  store.sweep();
+  BOOST_TEST(fs::is_directory(lent.runtime_directory()));
+  store.drop(std::move(lent));
+  BOOST_TEST(fs::is_empty(root / "tmp"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

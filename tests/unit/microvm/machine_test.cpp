@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(the_control_port_is_there_and_the_sessions_can_be_plugged_i
   const std::string line = line_of(wanted);
   BOOST_TEST(has(line, "max_ports=5"));
   BOOST_TEST(has(line, "-device virtserialport,bus=sessions.0,nr=1,chardev=port1,"));
-  BOOST_TEST(has(line, "-chardev socket,id=port4,fd=11,server=on,wait=off "));
+  BOOST_TEST(has(line, "-chardev socket,id=port4,fd=12,server=on,wait=off "));
   BOOST_TEST(!has(line, "port5"));
   BOOST_TEST(!has(line, "nr=2,"));
   const std::string third = session_port(3);

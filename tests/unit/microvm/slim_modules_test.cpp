@@ -66,6 +66,77 @@ BOOST_AUTO_TEST_CASE(what_only_debuggers_and_tracers_want_is_dropped_and_nothing
   BOOST_TEST(sizes(slim) == expected, boost::test_tools::per_element());
 }
 
+namespace {
+
+/// One function that begins with a call to `callee`, and the list that says so.
+std::string module_that_can_be_traced(const char* callee, Elf64_Half machine = EM_X86_64) {
+  const std::string code = std::string("\xe8\0\0\0\0\xc3\0\0", 8), names = std::string("\0.text\0__mcount_loc\0", 20), symbol_names = std::string(1, '\0') + callee + std::string(1, '\0');
+  std::string body;
+  std::vector<Elf64_Shdr> headers(8);
+  const auto put = [&](unsigned index, unsigned type, std::size_t name, const std::string& bytes) {
+    headers[index].sh_type = type;
+    headers[index].sh_name = static_cast<Elf64_Word>(name);
+    headers[index].sh_offset = sizeof(Elf64_Ehdr) + body.size();
+    headers[index].sh_size = bytes.size();
+    headers[index].sh_flags = type == SHT_PROGBITS ? SHF_ALLOC : 0;
+    body += bytes;
+  };
+  const auto raw = [](const auto& record) { return std::string(reinterpret_cast<const char*>(&record), sizeof record); };
+  Elf64_Sym text{}, target{};
+  text.st_shndx = 1;
+  target.st_name = 1;
+  put(1, SHT_PROGBITS, 1, code);
+  put(2, SHT_RELA, 0, raw(Elf64_Rela{1, ELF64_R_INFO(2, R_X86_64_PLT32), -4}));
+  put(3, SHT_PROGBITS, 7, std::string(8, '\0'));
+  put(4, SHT_RELA, 0, raw(Elf64_Rela{0, ELF64_R_INFO(1, R_X86_64_64), 0}));
+  put(5, SHT_SYMTAB, 0, raw(Elf64_Sym{}) + raw(text) + raw(target));
+  put(6, SHT_STRTAB, 0, symbol_names);
+  put(7, SHT_STRTAB, 0, names);
+  headers[2].sh_info = 1;
+  headers[4].sh_info = 3;
+  headers[2].sh_link = headers[4].sh_link = 5;
+  headers[5].sh_link = 6;
+  Elf64_Ehdr file{};
+  std::memcpy(file.e_ident, ELFMAG, SELFMAG);
+  file.e_ident[EI_CLASS] = ELFCLASS64;
+  file.e_ident[EI_DATA] = ELFDATA2LSB;
+  file.e_type = ET_REL;
+  file.e_machine = machine;
+  file.e_shentsize = sizeof(Elf64_Shdr);
+  file.e_shnum = 8;
+  file.e_shstrndx = 7;
+  file.e_shoff = sizeof file + body.size();
+  std::string all = raw(file) + body;
+  for (const Elf64_Shdr& header : headers) all += raw(header);
+  return all;
+}
+
+std::string code_of(const std::string& module) { return module.substr(sizeof(Elf64_Ehdr), 6); }
+
+Elf64_Xword size_of_list(const std::string& module) {
+  Elf64_Shdr header;
+  std::memcpy(&header, module.data() + module.size() - 5 * sizeof header, sizeof header);
+  return header.sh_size;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(calls_for_tracers_are_made_into_nothing_and_listed_no_more) {
+  const std::string slim = slim_module(module_that_can_be_traced("__fentry__"));
+  BOOST_TEST(code_of(slim) == std::string("\x0f\x1f\x44\0\0\xc3", 6));
+  BOOST_TEST(size_of_list(slim) == 0u);
+  Elf64_Rela call;
+  std::memcpy(&call, slim.data() + sizeof(Elf64_Ehdr) + 8, sizeof call);
+  BOOST_TEST(ELF64_R_TYPE(call.r_info) == static_cast<unsigned>(R_X86_64_NONE));
+}
+
+BOOST_AUTO_TEST_CASE(calls_that_are_not_as_expected_stay_and_so_does_their_list) {
+  for (const std::string& whole : {module_that_can_be_traced("something"), module_that_can_be_traced("__fentry__", EM_AARCH64)}) BOOST_TEST(slim_module(whole) == whole);
+  std::string other = module_that_can_be_traced("__fentry__");
+  other[sizeof(Elf64_Ehdr)] = '\x90';
+  BOOST_TEST(slim_module(other) == other);
+}
+
 BOOST_AUTO_TEST_CASE(the_signature_goes_too) {
   const std::string plain = module_with({".text"});
   BOOST_TEST(slim_module(plain + signature(678)) == plain);

@@ -106,6 +106,25 @@ BOOST_AUTO_TEST_CASE(covers_the_store_when_the_sources_contain_it) {
   BOOST_TEST(host.output("ls -A store") == "");
 }
 
+BOOST_AUTO_TEST_CASE(shows_sources_and_mounts_that_lie_among_temporary_files) {
+  for (const char* place : {"/tmp", "/var/tmp"}) {
+    std::string made = std::string(place) + "/kortex-sources-XXXXXX";
+    BOOST_REQUIRE(::mkdtemp(made.data()) != nullptr);
+    {
+      Started host;
+      host.mount(host.source, std::string(place) + "/mounted", 0);
+      std::ofstream(host.source + "/file") << "mounted";
+      host.source = made;
+      std::ofstream(made + "/file") << "content";
+      if (host.start_or_skip()) {
+        BOOST_TEST(host.output("pwd; cat file " + std::string(place) + "/mounted/file") == made + "\ncontentmounted");
+        BOOST_TEST(host.output("echo kept > /tmp/note; cat /var/tmp/note") == "kept\n");
+      }
+    }
+    std::filesystem::remove_all(made);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(refuses_what_would_show_everything) {
   PluginHost host;
   host.source = "/";

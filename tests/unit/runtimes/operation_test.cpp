@@ -1,4 +1,5 @@
 #include <kortex/runtime.h>
+#include <unistd.h>
 
 #include <chrono>
 
@@ -85,7 +86,7 @@ Runtime::Founded found(const std::string& fault, const std::function<void(const 
   founding.settle = [&](const Runtime::Assessment&) { return plugin.workspace; };
   founding.enlist = [&](const Runtime::Assessment& assessment) {
     if (enlisting) enlisting(assessment);
-    return Runtime::Founding::Enlisted{plugin.ref, -1};
+    return Runtime::Founding::Enlisted{plugin.ref, -1, {}};
   };
   founding.start = true;
   founding.assess_timeout = founding.create_timeout = founding.start_timeout = 20s;
@@ -136,6 +137,12 @@ BOOST_AUTO_TEST_CASE(makes_text_fit) {
   BOOST_TEST_REQUIRE(plugin.logged.size() == 1u);
   BOOST_TEST(plugin.logged[0] ==
              "runtime 'misbehaving' 1.2.3 reported details of 'key-1' that are not a JSON object of at most 64 KiB: dropped");
+}
+
+// What would kill everybody, or us, is not believed.
+BOOST_AUTO_TEST_CASE(kills_no_process_group_that_is_none_of_a_program) {
+  for (const std::string& group : {std::string("1"), std::string("0"), std::string("-1"), std::string("4294967297"), std::to_string(::getpgrp())})
+    BOOST_TEST(create_error("kills-" + group).message() == "runtime 'misbehaving' 1.2.3 damaged the process it runs in during create (bug in the runtime)");
 }
 
 BOOST_AUTO_TEST_CASE(keeps_its_result_when_close_crashes) {

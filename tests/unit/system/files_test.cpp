@@ -84,6 +84,16 @@ BOOST_AUTO_TEST_CASE(leaves_the_old_file_and_nothing_else_when_it_fails) {
   BOOST_TEST(errno_of([&] { replace_file(sandbox / "none" / "f", "x"); }) == ENOENT);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_killed_command_left_is_used_up) {
+  Sandbox sandbox;
+  std::ofstream(sandbox / "elsewhere") << "kept";
+  BOOST_TEST_REQUIRE(::symlink((sandbox / "elsewhere").c_str(), (sandbox / ".f.new").c_str()) == 0);
+  replace_file(sandbox / "f", "new");
+  BOOST_TEST(read_file(sandbox / "f", 10) == "new");
+  BOOST_TEST(read_file(sandbox / "elsewhere", 10) == "kept");
+  BOOST_TEST(entries(sandbox.path()) == 2);
+}
+
 BOOST_AUTO_TEST_CASE(makes_directories_that_are_private) {
   Sandbox sandbox;
   make_private_directories(sandbox / "a" / "b");
