@@ -10,7 +10,6 @@
 #include "instances/mount_rules.hpp"
 #include "instances/names.hpp"
 #include "instances/sources.hpp"
-#include "instances/store_mark.hpp"
 #include "instances/timeouts.hpp"
 #include "system/error.hpp"
 #include "system/files.hpp"
@@ -153,7 +152,7 @@ void Manager::start_claimed(const Claim& claim, Record& record) {
     throw Error(ErrorKind::failed, "cannot start workspace '" + record.name + "': its sources '" + record.spec.source_path + "' are gone",
                 "kortex-cli remove " + typeable(record.name));
   if (const auto escape = escape_of(record.spec)) throw Error(ErrorKind::refused, "cannot start workspace '" + record.name + "': " + *escape);
-  record.spec.labels = {{store_label, instance_mark(m_store.mark(), record.runtime)}};
+  record.spec.labels = {{store_label, m_store.mark(record.runtime)}};
   make_private_directories(claim.runtime_directory());  // somebody may have tidied it away
   const Runtime runtime = runtime_for(record);
   const auto start = [&] {

@@ -10,7 +10,6 @@
 #include "instances/names.hpp"
 #include "instances/plan.hpp"
 #include "instances/requirements.hpp"
-#include "instances/store_mark.hpp"
 #include "instances/timeouts.hpp"
 #include "system/error.hpp"
 #include "system/files.hpp"
@@ -161,7 +160,7 @@ InitResult Manager::init(const InitRequest& request) {
     record.phase = Phase::creating;
     claim = m_store.add(record, request.name);
     return Runtime::Founding::Enlisted{{record.key, {}, record.name, claim->runtime_directory().string()}, claim->lock_descriptor(),
-                                      instance_mark(m_store.mark(), record.runtime)};
+                                      m_store.mark(record.runtime)};
   };
   founding.meanwhile = [&] {
     if (!std::exchange(durable, true)) m_store.make_durable(*claim);

@@ -6,7 +6,6 @@
 #include <set>
 #include <string_view>
 
-#include "instances/store_mark.hpp"
 #include "system/error.hpp"
 
 namespace kortex::host {
@@ -45,8 +44,6 @@ std::map<std::string, std::set<KeyValues>> uses(const Listing& workspaces) {
 
 Orphans find_orphans(const Store& store, const Registry& registry, const ManagerContext& context, std::chrono::milliseconds timeout) {
   Orphans orphans;
-  const std::string mark = store.known_mark();
-  if (mark.empty()) return orphans;  // then no runtime was ever given one
   Owners owners;
   std::map<std::string, std::set<KeyValues>> options;
   {
@@ -56,11 +53,17 @@ Orphans find_orphans(const Store& store, const Registry& registry, const Manager
   }
   std::deque<Runtime> runtimes;
   std::vector<ListQuestion> questions;
+  std::vector<std::string> marks;  ///< by question
   for (const PluginFile& file : registry.scan()) {
     if (!file.loadable() || file.shadowed) continue;
+    std::string mark = store.known_mark(file.name);
+    if (mark.empty()) continue;  // it never made anything for this store
     const Runtime& runtime = runtimes.emplace_back(file, context.runtime_context(file.name));
     options[file.name].insert(KeyValues{});
-    for (const KeyValues& given : options[file.name]) questions.push_back({&runtime, given});
+    for (const KeyValues& given : options[file.name]) {
+      questions.push_back({&runtime, given});
+      marks.push_back(mark);
+    }
   }
   std::vector<ListAnswer> answers = list_all(questions, timeout);
   owners.add(store.list());
@@ -73,7 +76,7 @@ Orphans find_orphans(const Store& store, const Registry& registry, const Manager
       if (std::find(orphans.problems.begin(), orphans.problems.end(), problem) == orphans.problems.end()) orphans.problems.push_back(problem);
     }
     for (Instance& instance : answers[i].instances)
-      if (instance.store == instance_mark(mark, file.name) && !owners.have(instance.key) && instance.state != State::gone && seen.emplace(file.name, instance.key).second)
+      if (instance.store == marks[i] && !owners.have(instance.key) && instance.state != State::gone && seen.emplace(file.name, instance.key).second)
         orphans.found.push_back({file, questions[i].global_options, std::move(instance)});
   }
   std::stable_sort(orphans.found.begin(), orphans.found.end(), [](const Orphan& a, const Orphan& b) {

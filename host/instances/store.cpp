@@ -419,12 +419,12 @@ void Store::remove(Claim claim) const {
   }
 }
 
-std::string Store::mark() const {
+std::string Store::mark(const std::string& runtime) const {
   try {
-    if (std::string mark = read_store_mark(m_root); !mark.empty()) return mark;
+    if (std::string mark = read_store_mark(m_root, runtime); !mark.empty()) return mark;
     Claim lent = lend();
     try {
-      std::string mark = make_store_mark(m_root, lent.directory());
+      std::string mark = make_store_mark(m_root, runtime, lent.directory());
       drop(std::move(lent));
       return mark;
     } catch (...) {
@@ -436,9 +436,9 @@ std::string Store::mark() const {
   }
 }
 
-std::string Store::known_mark() const {
+std::string Store::known_mark(const std::string& runtime) const {
   try {
-    return read_store_mark(m_root);
+    return read_store_mark(m_root, runtime);
   } catch (const std::system_error& error) {
     rethrow("cannot read the store '" + m_root.string() + "'", error);
   }

@@ -9,7 +9,7 @@
 ///     <root>/last-init.log                   what the last init that failed said
 ///     <root>/runtimes/<runtime>/             a plugin's directory across instances
 ///     <root>/agents/*.json                   the user's own agents
-///     <root>/mark                            which store this is: see store_mark.hpp
+///     <root>/marks/<runtime>                 which store this is: see store_mark.hpp
 ///
 /// A workspace appears by rename from tmp/, with name and record in place, and disappears by rename back.
 /// What is found in tmp/ without its lock held is the remains of a killed command; the next command that
@@ -102,10 +102,10 @@ class Store {
   /// Frees the name and takes the workspace away; the claim ends. Works for unreadable records.
   void remove(Claim) const;
 
-  /// Which store this is, for store_label. Made when there is none.
-  [[nodiscard]] std::string mark() const;
-  /// Empty: it has none, and no instance is its.
-  [[nodiscard]] std::string known_mark() const;
+  /// Which store this is, for store_label of this runtime's instances. Made when there is none.
+  [[nodiscard]] std::string mark(const std::string& runtime) const;
+  /// Empty: it has none, and no instance of this runtime is its.
+  [[nodiscard]] std::string known_mark(const std::string& runtime) const;
   /// A claimed directory in tmp/ that is no workspace's: for a runtime that works on an instance without one. drop() it.
   [[nodiscard]] Claim lend() const;
   void drop(Claim) const;

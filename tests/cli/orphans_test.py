@@ -118,10 +118,10 @@ class OrphansTest(box.TestCase):
         self.init("lost")
         key = self.lose("lost")
         made = self.sandbox.store / "runtimes" / "fake" / "made" / key
-        mark = (self.sandbox.store / "mark").read_text()[:32]
-        self.assertIn(f"label:io.kortex.store={mark}/fake\n", made.read_text())
+        mark = (self.sandbox.store / "marks/fake").read_text()[:32]
+        self.assertIn(f"label:io.kortex.store={mark}\n", made.read_text())
         self.assertEqual(set(self.orphans()), {key})
-        made.write_text(made.read_text().replace(f"{mark}/fake", f"{mark}/podman"))
+        made.write_text(made.read_text().replace(mark, "0123456789abcdef" * 2))
         self.assertEqual(self.orphans(), {})
 
     def test_a_runtime_that_can_have_made_nothing_here_is_no_warning(self):
@@ -142,7 +142,7 @@ class OrphansTest(box.TestCase):
         self.assertEqual(len(self.instances()), 2)
         # What is made there is the copy's own.
         self.ok("--storage", self.other, "init", self.sandbox.project, "--runtime", "fake", "--name", "third")
-        marks = [(store / "mark").read_text() for store in (self.sandbox.store, self.other)]
+        marks = [(store / "marks/fake").read_text() for store in (self.sandbox.store, self.other)]
         self.assertNotEqual(marks[0][:32], marks[1][:32])
         self.assertEqual(self.orphans("--storage", self.other), {})
         self.assertEqual(self.orphans(), {})
@@ -161,7 +161,7 @@ class OrphansTest(box.TestCase):
             (made / "instances" / "kortex-old-0123456789ab").symlink_to("running:1:1:0:-1")
             (made / "made" / "kortex-old-0123456789ab").write_text(mark)
             self.assertEqual(self.orphans(), {})
-        (self.sandbox.store / "mark").unlink()
+        (self.sandbox.store / "marks/fake").unlink()
         self.assertEqual(self.orphans(), {})
 
     def test_what_is_being_created_or_removed_is_no_orphan(self):

@@ -342,45 +342,49 @@ BOOST_AUTO_TEST_CASE(ten_thousand_are_listed_quickly) {
   BOOST_TEST(entries[10000].name == "workspace-9999");
 }
 
-BOOST_AUTO_TEST_CASE(a_store_has_one_mark_and_a_copy_of_it_another) {
-  BOOST_TEST(store.known_mark() == "");
+BOOST_AUTO_TEST_CASE(a_store_has_one_mark_for_each_runtime_and_a_copy_of_it_another) {
+  BOOST_TEST(store.known_mark("fake") == "");
   BOOST_TEST(!fs::exists(root));
   add("first");
-  BOOST_TEST(store.known_mark() == "");
-  const std::string mark = store.mark();
+  BOOST_TEST(store.known_mark("fake") == "");
+  const std::string mark = store.mark("fake");
   BOOST_TEST(mark.size() == 32u);
   BOOST_TEST(is_hexadecimal(mark));
-  BOOST_TEST(store.mark() == mark);
-  BOOST_TEST(store.known_mark() == mark);
+  BOOST_TEST(store.mark("fake") == mark);
+  BOOST_TEST(store.known_mark("fake") == mark);
   struct stat status {};
-  BOOST_TEST(::stat((root / "mark").c_str(), &status) == 0);
+  BOOST_TEST(::stat((root / "marks/fake").c_str(), &status) == 0);
   BOOST_TEST((status.st_mode & 0777) == 0600);
+
+  BOOST_TEST(store.known_mark("process") == "");
+  BOOST_TEST(store.mark("process") != mark);
+  BOOST_TEST(store.known_mark("fake") == mark);
 
   const fs::path elsewhere = sandbox / "copy";
   fs::copy(root, elsewhere, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
   const Store copy(elsewhere);
-  BOOST_TEST(copy.known_mark() == "");
-  BOOST_TEST(copy.mark() != mark);
-  BOOST_TEST(copy.known_mark() == copy.mark());
-  BOOST_TEST(store.known_mark() == mark);
+  BOOST_TEST(copy.known_mark("fake") == "");
+  BOOST_TEST(copy.mark("fake") != mark);
+  BOOST_TEST(copy.known_mark("fake") == copy.mark("fake"));
+  BOOST_TEST(store.known_mark("fake") == mark);
 
   const fs::path moved = sandbox / "moved";
   fs::rename(root, moved);
-  BOOST_TEST(Store(moved).known_mark() == mark);
+  BOOST_TEST(Store(moved).known_mark("fake") == mark);
 }
 
 BOOST_AUTO_TEST_CASE(a_damaged_mark_is_none_and_is_replaced) {
   add("first");
-  const std::string mark = store.mark();
+  const std::string mark = store.mark("fake");
   for (const std::string text : {"", "0123", "0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdeX 1\n"}) {
-    std::ofstream(root / "mark") << text;
-    BOOST_TEST(store.known_mark() == "");
+    std::ofstream(root / "marks/fake") << text;
+    BOOST_TEST(store.known_mark("fake") == "");
   }
-  BOOST_TEST(store.mark() != mark);
-  fs::remove(root / "mark");
-  fs::create_symlink("/etc/passwd", root / "mark");
-  BOOST_TEST(store.known_mark() == "");
-  BOOST_TEST(store.mark().size() == 32u);
+  BOOST_TEST(store.mark("fake") != mark);
+  fs::remove(root / "marks/fake");
+  fs::create_symlink("/etc/passwd", root / "marks/fake");
+  BOOST_TEST(store.known_mark("fake") == "");
+  BOOST_TEST(store.mark("fake").size() == 32u);
 }
 
 BOOST_AUTO_TEST_CASE(threads_that_mark_at_once_agree) {
@@ -388,9 +392,9 @@ BOOST_AUTO_TEST_CASE(threads_that_mark_at_once_agree) {
   std::vector<std::string> marks(8);
   {
     std::vector<std::jthread> threads;
-    for (std::string& mark : marks) threads.emplace_back([&mark, this] { mark = store.mark(); });
+    for (std::string& mark : marks) threads.emplace_back([&mark, this] { mark = store.mark("fake"); });
   }
-  for (const std::string& mark : marks) BOOST_TEST(mark == store.known_mark());
+  for (const std::string& mark : marks) BOOST_TEST(mark == store.known_mark("fake"));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_lent_is_no_workspace_and_leaves_nothing) {

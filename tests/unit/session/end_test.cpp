@@ -43,8 +43,9 @@ BOOST_AUTO_TEST_CASE(by_stop_leaves_nothing_of_a_tree_that_ignores_it) {
   Viewer viewer(holder);
   BOOST_TEST(viewer.sees("tree ready"));
   const auto patience = session::detail::now_ms() + kortex::test::patience_ms;
-  while (survivors(marker) < 6 && session::detail::now_ms() < patience) continue;  // they escape one by one
-  BOOST_TEST(survivors(marker) >= 6);
+  int escaped = 0;  // one by one; counted once, as one that calls exec has no environment for a moment
+  while ((escaped = survivors(marker)) < 6 && session::detail::now_ms() < patience) continue;
+  BOOST_TEST(escaped >= 6);
   holder.client().stop(200);
   BOOST_TEST(survivors(marker) == 0);
   const session::End end = viewer.end();
