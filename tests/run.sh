@@ -40,4 +40,5 @@ fi
 set -x
 cmake --preset "$preset" -G Ninja </dev/null
 cmake --build --preset "$preset" -j "$jobs" </dev/null
-ctest --preset "$preset" -j "$jobs" "$@" </dev/null
+# Tests wait for engines half of their time.
+ctest --preset "$preset" -j "$((jobs + (jobs + 1) / 2))" "$@" </dev/null

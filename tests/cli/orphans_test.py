@@ -125,8 +125,10 @@ class OrphansTest(box.TestCase):
         self.assertEqual(self.orphans(), {})
 
     def test_a_runtime_that_can_have_made_nothing_here_is_no_warning(self):
+        """Whether its engine can be reached or not: it never had a workspace in this store."""
         self.init("w")
         self.ok("remove", "w")
+        self.ok("runtime", "list")
         self.assert_ended(self.run_cli("list", "--orphans"), 0, "^$", "^kortex-cli: no runtime has anything that a workspace left behind\n$")
         self.assertEqual(self.ok("list", "--orphans", "-o", "json").json(), {"schema": 1, "orphans": [], "problems": []})
 
