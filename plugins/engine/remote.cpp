@@ -35,9 +35,10 @@ void copy_sources(const Call& call, Api& api, const Ref& ref, const std::string&
   call.progress("copy", "copying the sources");
   Pipe pipe = Pipe::make();
   Process tar;
-  // A socket is no source, and a file that changes meanwhile no reason to give up: status 1.
+  // A socket is no source, and a file that changes meanwhile no reason to give up: status 1. Nothing follows the archive's end: podman's
+  // unpacker has gone by then, and what is still to be written to it is a broken pipe.
   tar.argv = {"tar", "-C", workspace.source_path, "--numeric-owner", "--owner=" + std::to_string(container.identity.uid),
-              "--group=" + std::to_string(container.identity.gid), "--warning=no-file-ignored", "--warning=no-file-changed", "-cf", "-", "."};
+              "--group=" + std::to_string(container.identity.gid), "--warning=no-file-ignored", "--warning=no-file-changed", "--blocking-factor=1", "-cf", "-", "."};
   tar.stdout_fd = pipe.write.get();
   ProcessResult result;
   std::exception_ptr failure;

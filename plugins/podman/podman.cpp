@@ -64,7 +64,7 @@ class Podman : public EngineRuntime {
     need_program();
     address.start_hint = "podman info";
     // A service that was just ending, being idle or killed, accepts a connection and drops it: the next one meets a new service.
-    for (int attempts_left = 2;; --attempts_left) {
+    for (int attempts_left = 9;; --attempts_left) {
       Fd socket = connect_service(call, host().runtime_dir(), address.socket);
       auto api = std::make_unique<Api>(call, address, std::move(socket));
       try {
