@@ -56,7 +56,12 @@ Orphans find_orphans(const Store& store, const Registry& registry, const Manager
   std::vector<std::string> marks;  ///< by question
   for (const PluginFile& file : registry.scan()) {
     if (!file.loadable() || file.shadowed) continue;
-    std::string mark = store.known_mark(file.name);
+    std::string mark;
+    try {
+      mark = store.known_mark(file.name);
+    } catch (const Error& error) {
+      orphans.problems.push_back("what runtime '" + file.name + "' has left cannot be told: " + error.message());
+    }
     if (mark.empty()) continue;  // it never made anything for this store
     const Runtime& runtime = runtimes.emplace_back(file, context.runtime_context(file.name));
     options[file.name].insert(KeyValues{});

@@ -432,7 +432,7 @@ std::string Store::mark(const std::string& runtime) const {
       throw;
     }
   } catch (const std::system_error& error) {
-    rethrow("cannot mark the store '" + m_root.string() + "'", error);
+    rethrow("cannot write the store's mark '" + (m_root / "marks" / runtime).string() + "'", error);
   }
 }
 
@@ -440,7 +440,7 @@ std::string Store::known_mark(const std::string& runtime) const {
   try {
     return read_store_mark(m_root, runtime);
   } catch (const std::system_error& error) {
-    rethrow("cannot read the store '" + m_root.string() + "'", error);
+    rethrow("cannot read the store's mark '" + (m_root / "marks" / runtime).string() + "'", error);
   }
 }
 

@@ -132,6 +132,16 @@ class OrphansTest(box.TestCase):
         self.assert_ended(self.run_cli("list", "--orphans"), 0, "^$", "^kortex-cli: no runtime has anything that a workspace left behind\n$")
         self.assertEqual(self.ok("list", "--orphans", "-o", "json").json(), {"schema": 1, "orphans": [], "problems": []})
 
+    def test_a_mark_that_cannot_be_read_is_named_and_hinders_nothing_else(self):
+        self.init("w")
+        mark = self.sandbox.store / "marks/fake"
+        mark.unlink()
+        mark.mkdir()
+        self.assert_ended(self.run_cli("list", "--orphans"), 0, "^$", f"what runtime 'fake' has left cannot be told: cannot read the store's mark '{mark}': is a directory\n")
+        done = self.run_cli("init", self.sandbox.project, "--runtime", "fake", "--name", "v")
+        self.assert_ended(done, 1, "^$", f"cannot write the store's mark '{mark}': is a directory\n")
+        self.assertEqual(self.ok("list", "-q").stdout, "w\n")
+
     def test_a_copy_of_a_store_has_no_right_to_what_the_original_has(self):
         self.init("first")
         shutil.copytree(self.sandbox.store, self.other, symlinks=True)
