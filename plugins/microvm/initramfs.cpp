@@ -1,5 +1,6 @@
 #include "initramfs.hpp"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -70,8 +71,15 @@ bool wants_signatures(const Kernel& kernel) {
 
 std::string identity_of(const std::string& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) fail_system("cannot read '" + path + "'");
+  if (::stat(path.c_str(), &status) != 0) return path;  // whoever needs it says so
   return path + ' ' + std::to_string(status.st_size) + ' ' + std::to_string(status.st_mtim.tv_sec) + '.' + std::to_string(status.st_mtim.tv_nsec);
+}
+
+/// The plugin, which carries the guest's first program.
+std::string own_file() {
+  Dl_info found{};
+  if (::dladdr(kortex_microvm_guest_begin, &found) == 0 || found.dli_fname == nullptr) fail_system("cannot find the plugin's own file");
+  return found.dli_fname;
 }
 
 }  // namespace
@@ -101,16 +109,18 @@ std::string Archive::finished() {
 void check_modules(const Kernel& kernel, Bus bus, const std::set<std::string>& groups) { (void)choose(ModuleIndex(kernel.modules), bus, groups); }
 
 std::string initramfs(const Call& call, const Cache& cache, const Kernel& kernel, Bus bus, const std::set<std::string>& groups, const std::string& holder) {
-  const ModuleIndex index(kernel.modules);
-  const std::vector<Chosen> chosen = choose(index, bus, groups);
-  const std::string guest(kortex_microvm_guest_begin, kortex_microvm_guest_end);
-  const std::string session = contents(holder);
-  if (session.empty()) throw Error(KORTEX_E_UNAVAILABLE, "cannot run the agent: the session holder 'kortex-session' is not installed");
+  if (!exists(holder)) throw Error(KORTEX_E_UNAVAILABLE, "cannot run the agent: the session holder 'kortex-session' is not installed");
+  // Not what is in the files, nor which modules there are: that takes longer to read than the rest of what is done before QEMU runs.
+  // depmod writes its lists anew whenever a module comes or changes.
   Digest key;
-  const bool whole = wants_signatures(kernel);
-  key.add(guest).add(session).add(whole ? "whole" : "slim");
-  for (const Chosen& module : chosen) key.add(module.group + ' ' + identity_of(index.directory() + "/" + module.file) + '\n');
+  for (const std::string& path : {own_file(), holder, kernel.modules + "/modules.dep", kernel.modules + "/modules.builtin"}) key.add(identity_of(path) + '\n');
+  key.add(bus == Bus::pci ? "pci" : "mmio");
+  for (const std::string& group : groups) key.add(' ' + group);
   return cache.get("initramfs-" + key.text(), [&](const std::string& fresh) {
+    const ModuleIndex index(kernel.modules);
+    const std::vector<Chosen> chosen = choose(index, bus, groups);
+    const bool whole = wants_signatures(kernel);
+    const std::string guest(kortex_microvm_guest_begin, kortex_microvm_guest_end), session = contents(holder);
     Archive archive;
     for (const char* name : {"dev", "proc", "sys", "modules"}) archive.add_directory(name);
     archive.add_device("dev/console", 5, 1);

@@ -52,6 +52,7 @@ def become_ordinary():
 if AS == "user":
     become_ordinary()
 from sandbox import BINARY, SOON, TestCase, engine_usable  # noqa: E402
+from secrecy import Secrecy  # noqa: E402
 
 EMULATED = ["--runtime-option", "accel=tcg"]
 BOOT = 240.0  # an emulated machine on a busy one
@@ -480,6 +481,14 @@ class Files(MachineTest):
         self.assertEqual((self.sandbox.project / "here").read_text(), "still\n")
         self.start()
         self.assertEqual(self.inside("sh", "-c", "cat $HOME/small"), "room\n")
+
+
+class Secrets(Secrecy, MachineTest):
+    configuration = {"resources": {"memory": "256MiB", "cpus": 1}, "network": {"mode": "deny"}}
+
+    def test_they_are_where_they_are_needed_and_nowhere_else(self):
+        """Not on the machine's disk either, which is searched as every file of the store is."""
+        self.exercise("microvm", *EMULATED, "--runtime-option", "disk=64MiB", seconds=BOOT)
 
 
 class Trouble(MachineTest):

@@ -56,6 +56,7 @@ long setting_number(const char *key);
 void disk_mount(void);
 void root_prefetch(const char *program); /* of the share's root: when it is run, it is here */
 void root_build(void);                   /* afterwards "/" is the agent's */
+void first_root_forget(const char *name); /* a file of the initramfs: after root_build() nobody else can open it */
 void root_seal(void);                    /* before the machine ends: everything is on its disk */
 
 /* network.c */

@@ -210,7 +210,6 @@ int main(void) {
   settings_read("/settings");
   size_t agent_size;
   char *agent = read_whole("/agent", &agent_size);
-  unlink("/agent");
   const int holder_program = open("/kortex-session", O_RDONLY | O_CLOEXEC);
   if (holder_program < 0) die_errno("open", "the session holder");
   modules_load("bus");
@@ -230,6 +229,7 @@ int main(void) {
   close(holder_program);
   agent_start(agent, agent_size);
   free(agent);
+  first_root_forget("agent");
   modules_load("session"); /* nobody can be connected before the agent runs */
   for (int i = 0; i < 2; ++i) close(records.log[i]);
   bridge_serve(&life, (unsigned)setting_number("ports"));

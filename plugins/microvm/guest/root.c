@@ -106,9 +106,8 @@ static void enter_overlay(const char *lower) {
     mkdir(target, 0755);
     mount_at(moved[i], target, NULL, MS_MOVE, NULL);
   }
-  /* of the last start */
-  nftw(DISK "/tmp", remove_entry, 64, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-  mkdir(DISK "/tmp", 0755);
+  /* One that is there is of the last start. */
+  if (mkdir(DISK "/tmp", 0755) != 0) nftw(DISK "/tmp", remove_entry, 64, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
   chmod(DISK "/tmp", 01777);
   mkdir(DISK "/home", 0700);
   const int tmp = open(DISK "/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC), home = open(DISK "/home", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -264,6 +263,8 @@ void root_build(void) {
   mount_shared();
 }
 
+void first_root_forget(const char *name) { unlinkat(first_root, name, 0); }
+
 void root_seal(void) {
   own_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   sync();
@@ -271,8 +272,9 @@ void root_seal(void) {
    * nothing to repair. */
   if (fchdir(first_root) != 0 || chroot(".") != 0 || fchdir(own_root) != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return;
   close(own_root);
-  /* The overlay would clear it away when it is mounted next, when somebody waits. */
+  /* The overlay would clear the one away when it is mounted next, when somebody waits, and the other would be searched. */
   rmdir(DISK "/work/work");
+  rmdir(DISK "/tmp");
   if (umount2(DISK, 0) == 0) return;
   /* Somebody cannot be ended. All of the disk's journal is done with, and nothing is written any more. */
   const int disk = open(DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
