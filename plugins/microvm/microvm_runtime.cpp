@@ -141,6 +141,7 @@ class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Lo
   [[nodiscard]] Machine machine_for(Call&, const Ref&, const Workspace&, const InstanceFiles&, const Root&) const;
   [[nodiscard]] static std::vector<std::string> network_command(const Workspace&, const InstanceFiles&);
   [[nodiscard]] static std::string settings_of(const Ref&, const Workspace&, const Root&, const Owner&, const std::vector<Shared>&);
+  [[nodiscard]] Root root_of(const Call&, const Workspace&, const InstanceFiles&) const;
   void make_disk(Call&, const InstanceFiles&, const Workspace&) const;
   void boot(Call&, const Ref&, const Workspace&, const InstanceFiles&, const std::vector<std::string>& env);
   static Exit run(Call& call, const Ref& ref, const Execution& execution);
@@ -243,6 +244,12 @@ Instance MicrovmRuntime::create(Call& call, const Ref& ref, const Workspace& wor
   return made;
 }
 
+/// What was made of an archive stays the workspace's root whatever becomes of the archive: what the agent has written lies over it.
+Root MicrovmRuntime::root_of(const Call& call, const Workspace& workspace, const InstanceFiles& files) const {
+  if (exists(files.path("root"))) return {Root::Kind::image, files.path("root"), "squashfs"};
+  return find_root(call, m_cache, workspace.options.get("root", "host"));
+}
+
 Machine MicrovmRuntime::machine_for(Call& call, const Ref& ref, const Workspace& workspace, const InstanceFiles& files, const Root& root) const {
   Machine machine;
   machine.type = machine_type(workspace);
@@ -264,7 +271,7 @@ Machine MicrovmRuntime::machine_for(Call& call, const Ref& ref, const Workspace&
   machine.initramfs = initramfs(call, m_cache, kernel, bus_of(machine), groups, m_host.session_program());
   m_cache.use(machine.kernel, files.path("kernel"));
   m_cache.use(machine.initramfs, files.path("initramfs"));
-  if (root.kind == Root::Kind::image) m_cache.use(root.path, files.path("root"));
+  if (root.kind == Root::Kind::image && root.path != files.path("root")) m_cache.use(root.path, files.path("root"));
   return machine;
 }
 
@@ -315,7 +322,7 @@ std::string MicrovmRuntime::settings_of(const Ref& ref, const Workspace& workspa
 
 void MicrovmRuntime::boot(Call& call, const Ref& ref, const Workspace& workspace, const InstanceFiles& files, const std::vector<std::string>& env) {
   const Owner owner = owner_of(workspace);
-  const Root root = find_root(call, m_cache, workspace.options.get("root", "host"));
+  const Root root = root_of(call, workspace, files);
   const std::vector<Shared> folders = shared_folders(workspace, places(files.directory()));
   Fd lock = files.take_lock();
   if (!lock) throw Error(KORTEX_E_BUSY, "cannot start " + quoted(ref.name()) + ": somebody else is starting it");

@@ -413,6 +413,14 @@ class Files(MachineTest):
             self.assertIn("a sample project", self.inside("cat", "README.md", name=name))
         cached = [path.name for path in (self.sandbox.path / "cache").rglob("root-*")]
         self.assertEqual(len(cached), 1, cached)
+        # It was read once, and what came of it stays.
+        self.inside("sh", "-c", "echo mine > /etc/mine", name="t")
+        self.ok("stop", "t")
+        archive.unlink()
+        self.start("t")
+        self.assertEqual(self.inside("cat", "/etc/made-by", "/etc/mine", name="t"), "the test\nmine\n")
+        self.assertEqual(self.show("t")["state"], "running")
+        self.assert_ended(self.run_cli("show", "t"), 0, stdout="running", stderr="")
         for name in ("d", "t"):
             self.ok("remove", "--force", name)
         self.assert_nothing_left()
