@@ -138,6 +138,7 @@ std::vector<InquiryResult> Inquiry::finish(std::vector<std::vector<kortex_ref>> 
     prepare();
     if (meanwhile) meanwhile();
   });
+  m_on_instance = nullptr;
   std::vector<InquiryResult> results;
   for (std::size_t i = 0; i < m_asked.size(); ++i) results.push_back(collections[i].result(m_asked[i].file, std::move(ended[i].error)));
   return results;

@@ -141,10 +141,10 @@ Response Api::request(const char* method, const std::string& path, const std::st
   negotiate();
   Request request{method, target(path), body};
   request.more_headers = more_headers;
-  return send(std::move(request), sink);
+  return send(request, sink);
 }
 
-Response Api::send(Request request, const Connection::Sink& sink) {
+Response Api::send(const Request& request, const Connection::Sink& sink) {
   if (!m_connection.usable()) connect();
   try {
     return m_connection.exchange(m_call, request, sink);
@@ -261,7 +261,7 @@ void Api::put(const std::string& what, const std::string& id, const std::string&
   request.method = "PUT";
   request.target = target("/containers/" + url_encoded(id) + "/archive?path=" + url_encoded(path));
   request.content_type = "application/x-tar";
-  const Response response = send(std::move(request), {});
+  const Response response = send(request, {});
   if (response.status / 100 != 2) refuse(what, response);
 }
 
@@ -319,7 +319,7 @@ void Api::pull(const std::string& name, const std::string& auth, const PullProgr
           line_of(std::string_view(rest).substr(0, end));
           rest.erase(0, end + 1);
         }
-        if (rest.size() > 1024 * 1024) throw Error(KORTEX_E_BACKEND, "cannot pull image '" + name + "': the engine's answer has no lines");
+        if (rest.size() > std::size_t{1} << 20) throw Error(KORTEX_E_BACKEND, "cannot pull image '" + name + "': the engine's answer has no lines");
       },
       auth.empty() ? "" : "X-Registry-Auth: " + auth + "\r\n");
   if (!rest.empty()) line_of(rest);

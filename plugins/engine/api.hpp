@@ -108,7 +108,7 @@ class Api {
   void connect();
   [[noreturn]] void connection_lost() const;
   void negotiate();
-  [[nodiscard]] Response send(Request request, const Connection::Sink& sink);
+  [[nodiscard]] Response send(const Request& request, const Connection::Sink& sink);
   void put(const std::string& what, const std::string& id, const std::string& path, Request request);
   [[nodiscard]] Response first_answer(const char* path);
   [[nodiscard]] std::string target(const std::string& path) const;

@@ -1,6 +1,6 @@
 #include "engine/runtime.hpp"
 
-#include <sys/stat.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,7 +8,10 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <optional>
+#include <system_error>
 
+#include <kortex/fd.hpp>
 #include <kortex/session_call.hpp>
 
 #include "engine/holder.hpp"
@@ -19,13 +22,27 @@
 namespace kortex::engine {
 namespace {
 
+/// An engine goes on with what it was asked for when whoever asked has gone; it is done then after so long.
+constexpr std::chrono::milliseconds settling{1000}, look_again{50};
+
 // Files of ours in an instance's directory.
 std::string endpoint_file(const Ref& ref) { return std::string(ref.state_dir()) + "/endpoint"; }
 
-std::string read_text(const std::string& path) {
-  std::ifstream in(path);
+/// On the disk before there is a container that only it leads to.
+void keep_endpoint(const Ref& ref, const std::string& endpoint) {
+  const std::string file = endpoint_file(ref), fresh = file + ".new", line = endpoint + '\n';
+  const Fd out(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!out || ::write(out.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()) || ::fsync(out.get()) != 0 || ::rename(fresh.c_str(), file.c_str()) != 0)
+    throw std::system_error(errno, std::generic_category(), "cannot write '" + file + "'");
+  const Fd directory(::open(ref.state_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory) ::fsync(directory.get());
+}
+
+/// create() leaves it, be it empty; none: it was never created.
+std::optional<std::string> kept_endpoint(const Ref& ref) {
+  std::ifstream in(endpoint_file(ref));
   std::string line;
-  std::getline(in, line);
+  if (!std::getline(in, line)) return std::nullopt;
   return line;
 }
 
@@ -100,9 +117,9 @@ Identity owner_of_sources(Api& api, const Workspace& workspace) {
 }
 
 std::string EngineRuntime::endpoint_of(const Call& call, const Ref& ref) const {
-  // create() leaves it, be it empty; what was never created is looked for where it would be.
-  const std::string file = endpoint_file(ref);
-  return ::access(file.c_str(), F_OK) == 0 ? read_text(file) : chosen_endpoint(call);
+  // What was never created is looked for where it would be.
+  if (const std::optional<std::string> kept = kept_endpoint(ref)) return *kept;
+  return chosen_endpoint(call);
 }
 
 bool EngineRuntime::is_remote(const Call& call, const Ref& ref) const { return SshAddress::parse(endpoint_of(call, ref)).has_value(); }
@@ -170,6 +187,23 @@ Guarantees EngineRuntime::guarantees(Call& call, const Workspace& workspace) {
   return out;
 }
 
+std::string EngineRuntime::created(const Call& call, Api& api, const Ref& ref, const Container& container) const {
+  const std::string what = "create the container of " + quoted(ref);
+  const auto enough = std::chrono::steady_clock::now() + settling;
+  for (;;) {
+    try {
+      return create_container(api, what, container);
+    } catch (const Error& error) {
+      if (error.code != KORTEX_E_EXISTS || std::chrono::steady_clock::now() >= enough) throw;
+      const json::value there = api.inspect(container.name);
+      if (!there.is_null() && text_at(there, {"Config", "Labels", label_key}) != ref.key()) throw;
+      // By a create() that was killed, and nobody knows how far it came.
+      if (!there.is_null()) api.remove(what, text_at(there, {"Id"}));
+    }
+    call.wait_readable(-1, look_again);
+  }
+}
+
 Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& workspace) {
   const std::string endpoint = chosen_endpoint(call);
   const std::unique_ptr<Api> api = connect(call, endpoint);
@@ -185,9 +219,7 @@ Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& work
   const Container container = remote ? remote_plan(*api, ref, workspace, places(ref), who, image, m_plugin_version)
                                      : plan(ref, workspace, places(ref), who, image, m_plugin_version);
 
-  std::ofstream kept(endpoint_file(ref));
-  ::chmod(endpoint_file(ref).c_str(), 0600);  // whatever the umask
-  kept << endpoint << std::endl;
+  keep_endpoint(ref, endpoint);
   // Where ssh leads to the engine, its program takes the same way as we do.
   const std::vector<std::string> program = command(remote ? api->socket() : endpoint.empty() ? "" : socket_path_of(endpoint));
   if (build) {
@@ -201,7 +233,7 @@ Instance EngineRuntime::create(Call& call, const Ref& ref, const Workspace& work
   if (!remote) prepare_directories(container, places(ref));
   for (const auto& [key, value] : container.labels)
     if (key == label_git) call.log(KORTEX_LOG_WARN, "the sources are a git worktree: '" + value + "' is mounted too, to read and to write");
-  const std::string id = create_container(*api, "create the container of " + quoted(ref), container);
+  const std::string id = created(call, *api, ref, container);
   if (remote) fill_container(call, *api, ref, id, container, workspace, m_host.session_program());
   return from_inspect(api->inspect(id));
 }
@@ -307,7 +339,13 @@ Instance EngineRuntime::stop(Call& call, const Ref& ref, const StopMode& mode) {
 void EngineRuntime::remove(Call& call, const Ref& ref, RemoveMode mode) {
   const std::unique_ptr<Api> api = connect(call, ref);
   const std::string what = "remove the container of " + quoted(ref);
-  const json::value container = find_container(*api, ref);
+  json::value container = find_container(*api, ref);
+  // Where nobody was told of one, a create() was killed, and the engine may still be at work on what that had asked for.
+  const auto enough = std::chrono::steady_clock::now() + settling;
+  while (container.is_null() && *ref.id() == '\0' && std::chrono::steady_clock::now() < enough) {
+    call.wait_readable(-1, look_again);
+    container = find_container(*api, ref);
+  }
   if (!container.is_null()) {
     if (mode == RemoveMode::stopped_only && flag_at(container, {"State", "Running"}) && without_agent(ref, from_inspect(container)).state != State::stopped)
       throw Error(KORTEX_E_STATE, "workspace " + quoted(ref) + " is running");

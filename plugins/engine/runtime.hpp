@@ -71,6 +71,8 @@ class EngineRuntime : public Runtime, public Execs, public Terminals, public Log
   [[nodiscard]] std::unique_ptr<Api> connect(const Call& call, const Ref& ref) const;
   /// Its GET /containers/{id}/json; null: there is none.
   [[nodiscard]] json::value find_container(Api& api, const Ref& ref) const;
+  /// The id. In place of what a create() that was killed has left under the name, or the engine is about to make for it.
+  [[nodiscard]] std::string created(const Call& call, Api& api, const Ref& ref, const Container& container) const;
   [[nodiscard]] json::value need_container(Api& api, const Ref& ref) const;
   [[nodiscard]] Places places(const Ref& ref) const;
   void start_holder(Call& call, Api& api, const Ref& ref, const json::value& container, const Workspace& workspace,

@@ -31,7 +31,7 @@ std::string text_in(const char* field, std::size_t size) { return {field, ::strn
 
 }  // namespace
 
-void TarWriter::header(std::string path, char type, unsigned mode, std::uint32_t uid, std::uint32_t gid, std::uint64_t size) {
+void TarWriter::header(const std::string& path, char type, unsigned mode, std::uint32_t uid, std::uint32_t gid, std::uint64_t size) {
   Header head{};
   std::size_t cut = 0;
   if (path.size() > sizeof head.name) {

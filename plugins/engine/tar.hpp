@@ -17,7 +17,7 @@ class TarWriter {
   [[nodiscard]] std::string finish();
 
  private:
-  void header(std::string path, char type, unsigned mode, std::uint32_t uid, std::uint32_t gid, std::uint64_t size);
+  void header(const std::string& path, char type, unsigned mode, std::uint32_t uid, std::uint32_t gid, std::uint64_t size);
   std::string m_bytes;
 };
 

@@ -11,7 +11,7 @@ namespace kortex::microvm {
 
 std::string module_name(const std::string& path) {
   std::string name = path.substr(path.rfind('/') + 1);
-  name = name.substr(0, name.find(".ko"));
+  name.resize(std::min(name.size(), name.find(".ko")));
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 }

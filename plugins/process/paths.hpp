@@ -18,6 +18,6 @@ namespace kortex::process {
 [[nodiscard]] bool is_directory(const std::string& path);
 
 /// At most `limit` bytes of a file; "" when it cannot be read.
-[[nodiscard]] std::string contents(const std::string& path, std::size_t limit = 64 * 1024);
+[[nodiscard]] std::string contents(const std::string& path, std::size_t limit = std::size_t{64} << 10);
 
 }  // namespace kortex::process

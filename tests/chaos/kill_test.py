@@ -9,7 +9,7 @@ from chaos import ALL, AT, SETTING, Chaos
 
 FAST = SETTING in ("fake", "process")
 # Where a start takes long: around the runtime's functions, which is where the child writes to the command.
-SPARSE = not FAST and not ALL
+SPARSE = not FAST and not ALL and not AT
 
 
 class Kill(Chaos):
@@ -25,7 +25,7 @@ class Kill(Chaos):
                 continue
             if SPARSE and point.in_child and not (point.call == "write" and point.path.startswith("pipe:")):
                 continue
-            if SETTING == "microvm" and not ALL and not point.in_child and point.call not in ("symlink", "rename", "fork"):
+            if SETTING == "microvm" and not ALL and not AT and not point.in_child and point.call not in ("symlink", "rename", "fork"):
                 continue
             chosen.append(point)
         # Of what takes longer every third, which is another one for each command; the points of the host are those of fake anyway.

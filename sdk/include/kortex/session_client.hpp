@@ -175,7 +175,7 @@ inline Client Client::connect(const std::string& path, int timeout_ms) {
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) fail(errno);
 #endif
-  const timeval patience{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
+  const timeval patience{timeout_ms / 1000, (timeout_ms % 1000) * 1000L};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   int result = 0;
   while ((result = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address)) < 0 && errno == EINTR) continue;
