@@ -17,7 +17,11 @@ namespace kortex::microvm {
 
 namespace {
 
+#if defined(__aarch64__)
+constexpr const char* to_install = "apt-get install linux-image-cloud-arm64";
+#else
 constexpr const char* to_install = "apt-get install linux-image-cloud-amd64";
+#endif
 
 std::string installed_kernel() {
   utsname host{};
@@ -50,6 +54,8 @@ std::size_t number_at(const std::string& bytes, std::size_t at, std::size_t size
 
 bool is_packed_image(const std::string& header) { return header.compare(0x202, 4, "HdrS") == 0; }
 
+std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 /// Of an image as packages have it: within itself; else its name's.
 std::string release_of(const std::string& path) {
   const std::string header = contents(path, 64 * 1024);
@@ -57,7 +63,8 @@ std::string release_of(const std::string& path) {
     const std::size_t at = number_at(header, 0x20e, 2) + 0x200;
     if (at > 0x200 && at < header.size()) return header.substr(at, header.find_first_of(std::string(" \0", 2), at) - at);
   }
-  const std::string name = path.substr(path.rfind('/') + 1);
+  // Those of ARM do not say it, so a link to one (/vmlinuz) is followed.
+  const std::string name = last_part(resolved(path));
   const std::size_t dash = name.find('-');
   return dash == std::string::npos ? std::string() : name.substr(dash + 1);
 }
@@ -105,6 +112,7 @@ Kernel find_kernel(const std::string& path, const std::string& modules) {
     throw Error(KORTEX_E_INVALID, "cannot read the kernel " + quoted(kernel.path) + ": " + (exists(kernel.path) ? "permission denied" : "no such file"), to_install);
   kernel.release = release_of(kernel.path);
   kernel.modules = modules.empty() ? "/lib/modules/" + kernel.release : modules;
+  if (kernel.release.empty() && !modules.empty()) kernel.release = last_part(resolved(modules));
   if (kernel.release.empty() || !exists(kernel.modules + "/modules.dep"))
     throw Error(KORTEX_E_INVALID, "cannot use the kernel " + quoted(kernel.path) + ": its modules are not in " + quoted(kernel.modules), "--runtime-option modules=DIR");
   return kernel;
@@ -112,8 +120,10 @@ Kernel find_kernel(const std::string& path, const std::string& modules) {
 
 std::string bootable(const Call& call, const Cache& cache, const Kernel& kernel) {
   const std::int64_t size = size_of(kernel.path);
+  const std::string begin = contents(kernel.path, 64 * 1024);
+  if (begin.size() < 0x300 || !is_packed_image(begin)) return kernel.path;  // those of ARM: there is nothing to unpack
   const std::string key =
-      Digest().add(contents(kernel.path, 64 * 1024)).add(size).add(contents_at(kernel.path, std::max<std::int64_t>(0, size - 64 * 1024), 64 * 1024)).text();
+      Digest().add(begin).add(size).add(contents_at(kernel.path, std::max<std::int64_t>(0, size - 64 * 1024), 64 * 1024)).text();
   try {
     return cache.get("vmlinux-" + key, [&](const std::string& fresh) {
       call.progress("prepare", "unpacking the kernel");

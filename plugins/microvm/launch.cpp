@@ -5,6 +5,7 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -46,7 +47,7 @@ struct SocketPair {
 }  // namespace
 
 /// `given`: its descriptors from 4 up; 3 is the lock. A session of its own; what it says goes to `log`.
-void Launch::spawn(const std::vector<std::string>& command, const std::vector<int>& given, const char* log) const {
+pid_t Launch::spawn(const std::vector<std::string>& command, const std::vector<int>& given, const char* log) const {
   const std::string log_path = m_files.path(log);
   const Fd said = lifted(Fd(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)), log_path);
   posix_spawn_file_actions_t actions;
@@ -75,18 +76,19 @@ void Launch::spawn(const std::vector<std::string>& command, const std::vector<in
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw Error(KORTEX_E_UNAVAILABLE, "cannot run '" + command.front() + "': " + std::strerror(error));
+  return pid;
 }
 
 void Launch::start_share(const std::vector<std::string>& command) {
   const Fd listener = m_files.listen("share.sock");
-  spawn(command, {listener.get()}, "share.log");
+  m_services.push_back({spawn(command, {listener.get()}, "share.log"), "virtiofsd", "share files with the virtual machine", "share.log"});
   m_share = lifted(m_files.connect("share.sock"), "share.sock");
   ::unlink(m_files.path("share.sock").c_str());
 }
 
 void Launch::start_network(const std::vector<std::string>& passt) {
   SocketPair outer = SocketPair::make(), inner = SocketPair::make();
-  spawn(passt, {outer.second.get()}, "network.log");
+  m_services.push_back({spawn(passt, {outer.second.get()}, "network.log"), "passt", "give the virtual machine a network", "network.log"});
   const Fd program = carried_program("kortex-network-filter", kortex_microvm_filter_begin, kortex_microvm_filter_end);
   // 4 towards the guest, 5 towards passt, 6 the program itself
   spawn({"/proc/self/fd/6", "4", "5"}, {inner.second.get(), outer.first.get(), program.get()}, "filter.log");
@@ -121,6 +123,19 @@ void Launch::start_machine(const std::vector<std::string>& qemu, Fd initramfs, u
   for (unsigned session = 1; session <= sessions; ++session) give(m_files.listen(session_socket(session)));
   spawn(qemu, given, "qemu.log");
   m_lock.reset();
+}
+
+void Launch::require_services() const {
+  for (const Service& service : m_services) {
+    int status = 0;
+    // Whom the machine leaves behind ends as well, and in peace.
+    if (::waitpid(service.pid, &status, WNOHANG) != service.pid || status == 0) continue;
+    std::string said = contents(m_files.path(service.log), 4096), line = said;
+    while (!line.empty() && line.back() == '\n') line.pop_back();
+    line.erase(0, line.rfind('\n') + 1);
+    const std::string how = WIFSIGNALED(status) ? "it was killed by signal " + std::to_string(WTERMSIG(status)) : "it ended with status " + std::to_string(WEXITSTATUS(status));
+    throw Error(KORTEX_E_BACKEND, std::string("cannot ") + service.task + ": " + service.program + ": " + (line.empty() ? how : line), {}, said);
+  }
 }
 
 }  // namespace kortex::microvm

@@ -21,13 +21,21 @@ class Launch {
   void start_network(const std::vector<std::string>& passt);
   /// Returns when all of it runs.
   void start_machine(const std::vector<std::string>& qemu, Fd initramfs, unsigned sessions);
+  /// Throws for a program beside QEMU that has failed: without its network a machine starts and does not know, and without its share it says
+  /// what nobody understands.
+  void require_services() const;
 
  private:
-  void spawn(const std::vector<std::string>& command, const std::vector<int>& given, const char* log) const;
+  pid_t spawn(const std::vector<std::string>& command, const std::vector<int>& given, const char* log) const;
   [[nodiscard]] Fd start_console() const;
 
   const InstanceFiles& m_files;
   Fd m_lock;
+  struct Service {
+    pid_t pid;
+    const char *program, *task, *log;
+  };
+  std::vector<Service> m_services;
   Fd m_share, m_network;  // QEMU's ends; no network: empty
 };
 

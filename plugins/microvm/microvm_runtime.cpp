@@ -156,7 +156,7 @@ class MicrovmRuntime : public Runtime, public Execs, public Terminals, public Lo
 };
 
 void MicrovmRuntime::require_programs(const Workspace* workspace) const {
-  (void)need_program(qemu_name(), "qemu-system-x86", "run a virtual machine");
+  (void)need_program(qemu_name(), qemu_package(), "run a virtual machine");
   (void)need_program("bwrap", "bubblewrap", "share files with a virtual machine");
   (void)need_program("mkfs.ext4", "e2fsprogs", "make a virtual machine's disk");
   if (workspace != nullptr && !by_9p(*workspace) && find_virtiofsd().path.empty())
@@ -356,7 +356,13 @@ void MicrovmRuntime::boot(Call& call, const Ref& ref, const Workspace& workspace
   what.start_machine(qemu,
                      with_files(machine.initramfs, {{"settings", settings_of(ref, workspace, root, owner, folders)}, {"agent", session::start_message(agent)}}),
                      machine.sessions);
-  files.wait_until_started(call, boot_limit);
+  try {
+    files.wait_until_started(call, boot_limit);
+  } catch (const session::Error&) {
+    what.require_services();
+    throw;
+  }
+  what.require_services();
 }
 
 Instance MicrovmRuntime::start(Call& call, const Ref& ref, const Workspace& workspace, const std::vector<std::string>& env) {

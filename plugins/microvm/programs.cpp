@@ -47,6 +47,14 @@ std::string qemu_name() {
 #endif
 }
 
+std::string qemu_package() {
+#if defined(__aarch64__)
+  return "qemu-system-arm";
+#else
+  return "qemu-system-x86";
+#endif
+}
+
 void run_into(const Call& call, const std::string& what, const std::vector<std::string>& argv, int out_fd) {
   Process process;
   process.argv = argv;

@@ -22,6 +22,7 @@ struct Virtiofsd {
 
 /// Of this machine's architecture.
 [[nodiscard]] std::string qemu_name();
+[[nodiscard]] std::string qemu_package();  ///< of Debian
 
 /// Runs `argv` with its output to `out_fd`; throws BACKEND with what it said when it fails.
 void run_into(const Call& call, const std::string& what, const std::vector<std::string>& argv, int out_fd = -1);

@@ -18,7 +18,7 @@ def missing():
         return ""
     reason = engine_usable("bubblewrap", "bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "true")
     if setting.SETTING == "microvm" and not reason:
-        reason = engine_usable("QEMU", "qemu-system-x86_64", "--version")
+        reason = engine_usable("QEMU", f"qemu-system-{os.uname().machine}", "--version")
         if not reason and not any(pathlib.Path("/lib/modules", path.name[8:]).is_dir() for path in pathlib.Path("/boot").glob("vmlinuz-*")):
             reason = "no kernel in /boot with its modules in /lib/modules"
     return reason

@@ -55,7 +55,7 @@ def bare_boot(qemu, initramfs):
 
 
 def main():
-    for needed in (BUSYBOX, "/usr/bin/qemu-system-x86_64", "/usr/bin/bwrap"):
+    for needed in (BUSYBOX, f"/usr/bin/qemu-system-{os.uname().machine}", "/usr/bin/bwrap"):
         if not os.path.exists(needed):
             print(f"microvm: not measured: there is no {needed}")
             return

@@ -60,7 +60,7 @@ BUSYBOX = "/bin/busybox"
 
 
 def missing():
-    reason = engine_usable("QEMU", "qemu-system-x86_64", "--version") or engine_usable("bubblewrap", "bwrap", "--unshare-user", "--ro-bind", "/", "/", "true")
+    reason = engine_usable("QEMU", f"qemu-system-{os.uname().machine}", "--version") or engine_usable("bubblewrap", "bwrap", "--unshare-user", "--ro-bind", "/", "/", "true")
     kernels = [path for path in pathlib.Path("/boot").glob("vmlinuz-*") if pathlib.Path("/lib/modules", path.name[8:]).is_dir()]
     if not reason and not kernels:
         reason = "no kernel in /boot with its modules in /lib/modules"
@@ -537,7 +537,7 @@ class Trouble(MachineTest):
         if os.geteuid() != 0:
             self.skipTest("only root's agent may write there")
         self.create()
-        self.inside("sh", "-c", "i=0; while [ $i -lt 3000 ]; do printf '%0200d\n' $i; i=$((i + 1)); done > /dev/ttyS0; echo the last > /dev/ttyS0", timeout=BOOT)
+        self.inside("sh", "-c", "i=0; while [ $i -lt 3000 ]; do printf '%0200d\n' $i; i=$((i + 1)); done > /dev/console; echo the last > /dev/console", timeout=BOOT)
         console = self.directory() / "console.log"
         deadline = time.monotonic() + SOON
         while "the last" not in console.read_text(errors="replace"):
@@ -609,6 +609,64 @@ class Network(MachineTest):
             server.kill()
             server.wait()
         self.ok("remove", "--force", "w")
+
+
+    def test_a_passt_that_fails_is_named(self):
+        """The machine would start without it, and not know that it has no network."""
+        folder = self.sandbox.path / "found-first"
+        folder.mkdir()
+        (folder / "passt").write_text("#!/bin/sh\necho one line >&2\necho 'Failed to bind port 8080' >&2\nexit 3\n")
+        (folder / "passt").chmod(0o755)
+        before = self.sandbox.env["PATH"]
+        self.sandbox.env["PATH"] = f"{folder}:{before}"
+        self.create(configuration={"network": {"mode": "allow"}}, start=False)
+        done = self.run_cli("start", "w", timeout=BOOT)
+        self.sandbox.env["PATH"] = before
+        self.assert_ended(done, 1, stderr="kortex-cli: error: cannot give the virtual machine a network: passt: Failed to bind port 8080\n")
+        self.assertEqual(self.state(), "stopped")
+        self.start()
+        self.ok("remove", "--force", "w")
+        self.assert_nothing_left()
+
+
+class Kvm(MachineTest):
+    def test_a_machine_within_a_machine(self):
+        """An emulated processor has KVM (QEMU's has AMD's), whatever this machine has: a machine on it lives a whole life."""
+        if os.uname().machine != "x86_64":
+            self.skipTest("which kernel has KVM is known on x86_64 alone")
+        if os.geteuid() != 0:
+            self.skipTest("only root's agent may load KVM")
+        kernels = [path for path in sorted(pathlib.Path("/boot").glob("vmlinuz-*")) if list(pathlib.Path("/lib/modules", path.name[8:]).glob("kernel/arch/x86/kvm/kvm-amd.ko*"))]
+        if not kernels and os.environ.get("KORTEX_TEST_ENGINES") != "required":
+            self.skipTest("no kernel in /boot has KVM")
+        self.assertTrue(kernels, "no kernel in /boot has KVM")
+        build = pathlib.Path(BINARY).resolve().parent.parent
+        self.create("outer", "--runtime-option", f"kernel={kernels[-1]}", memory="1GiB", configuration={
+            "network": {"mode": "deny"}, "resources": {"memory": "1GiB", "cpus": 1},
+            "mounts": [{"host": str(build / part), "target": f"/opt/kortex/{part}", "ro": True} for part in ("bin", "lib", "share")] +
+                      [{"host": "/boot", "target": "/boot", "ro": True}]})
+        (self.sandbox.project / "inner").mkdir()
+        (self.sandbox.project / "inner.sh").write_text("""
+set -e
+/sbin/modprobe kvm_amd
+export HOME=/root XDG_RUNTIME_DIR=/run/kvm KORTEX_CLI_STORAGE=/root/store XDG_CACHE_HOME=/root/cache
+mkdir -p -m 700 $XDG_RUNTIME_DIR /root/inner/.kortex
+echo '{"network": {"mode": "deny"}, "resources": {"memory": "192MiB", "cpus": 1}}' > /root/inner/.kortex/workspace.json
+cli=/opt/kortex/bin/kortex-cli
+$cli runtime info microvm | grep -o 'kvm works'
+$cli init /root/inner --name inner --runtime microvm --agent shell --start
+$cli exec inner -- sh -c 'dmesg | grep -o "Hypervisor detected: KVM"; echo from inside > written'
+cat /root/inner/written
+$cli exec inner -- sh -c 'exit 7' || echo status $?
+$cli stop inner
+$cli remove inner
+$cli list
+""")
+        done = self.run_cli("exec", "outer", "--", "sh", "inner.sh", timeout=2 * BOOT)
+        self.assertEqual(done.status, 0, str(done))
+        self.assertEqual(done.stdout, "kvm works\ninner\nHypervisor detected: KVM\nfrom inside\nstatus 7\ninner\ninner\n")
+        self.ok("remove", "--force", "outer")
+        self.assert_nothing_left()
 
 
 class Refusals(MachineTest):
