@@ -12,7 +12,7 @@ namespace kortex::check {
 
 namespace fs = std::filesystem;
 
-Instance& attempting(Bench& bench, const Wish& wish, const std::vector<std::string>& attempt) {
+Instance& attempting(Bench& bench, Wish wish, const std::vector<std::string>& attempt) {
   Instance& instance = bench.instance(wish);
   instance.set_agent_attempt(attempt);
   expect_ok(instance.create());
