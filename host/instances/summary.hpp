@@ -19,8 +19,8 @@ struct Summary {
   std::string_view problem;  ///< why it is not: "<file>:<line>:<column>: <reason>"
   std::string_view project, agent, model, runtime, source, configuration;
   std::string_view isolation;  ///< the level as the record has it
-  std::string_view key{"", 0}, instance_id{"", 0};
-  std::string_view state_dir{"", 0};  ///< the runtime's, for this instance
+  std::string_view key = "", instance_id = "";  // never null: runtimes are given their beginnings
+  std::string_view state_dir = "";  ///< the runtime's, for this instance
   KeyValues global_options;
   Phase phase = Phase::none;
   std::int64_t created_ms = 0, started_ms = 0;

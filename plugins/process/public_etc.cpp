@@ -206,7 +206,7 @@ void mirror_public(const std::string& from, const std::string& to, bool (*wanted
 }
 
 std::string public_etc(const std::string& state_dir) {
-  const std::string mirror = state_dir + "/etc";
+  std::string mirror = state_dir + "/etc";
   mirror_public("/etc", mirror, wanted_of_etc);
   return mirror;
 }

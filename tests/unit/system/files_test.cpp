@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(makes_directories_that_are_private) {
   struct stat status {};
   BOOST_TEST_REQUIRE(::stat((sandbox / "a").c_str(), &status) == 0);
   BOOST_TEST((status.st_mode & 0777) == 0700u);
-  std::ofstream(sandbox / "f");
+  std::ofstream{sandbox / "f"}.flush();
   BOOST_TEST(errno_of([&] { make_private_directories(sandbox / "f"); }) == ENOTDIR);
   BOOST_TEST(errno_of([&] { make_private_directories(sandbox / "f" / "g"); }) == ENOTDIR);
 }
