@@ -333,7 +333,8 @@ class Chaos(box.TestCase):
     def conclude(self, what):
         print(f"{SETTING}: {what}: {self.tried} tried, {self.unreached} not reached, {len(self.found)} failed", flush=True)
         self.assertEqual(self.found, [], "\n\n".join(self.found))
-        self.assertLessEqual(self.unreached, max(3, self.tried // 10), "the points are not where they were recorded")
+        # An engine is asked again where it was not done, which is not told beforehand.
+        self.assertLessEqual(self.unreached, max(3, self.tried // (5 if CONTAINER else 10)), "the points are not where they were recorded")
 
     # ------------------------------------------------------------------ what must hold
 
