@@ -134,7 +134,7 @@ void Launch::require_services() const {
     while (!line.empty() && line.back() == '\n') line.pop_back();
     line.erase(0, line.rfind('\n') + 1);
     const std::string how = WIFSIGNALED(status) ? "it was killed by signal " + std::to_string(WTERMSIG(status)) : "it ended with status " + std::to_string(WEXITSTATUS(status));
-    throw Error(KORTEX_E_BACKEND, std::string("cannot ") + service.task + ": " + service.program + ": " + (line.empty() ? how : line), {}, said);
+    throw Error(KORTEX_E_BACKEND, std::string("cannot ") + service.task + ": " + service.program + ": " + (line.empty() ? how : line), {}, said == line + '\n' ? std::string() : said);
   }
 }
 
